@@ -1,0 +1,135 @@
+"""The declaration of built-in functions and the check of their operands.
+
+Owns the table from OPA's names to Python functions. A function gets operands of
+the declared types only and returns a value, or `None` for undefined, or raises
+`BuiltinError`. One whose declared result is `boolean` returns Python's `bool`
+(`returns_bool`): generated code tests it as it is, and converts it only where a value is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Protocol, TypeVar
+
+from authz.rego.errors import EVAL_TYPE, BuiltinError
+from authz.rego.values import Boolean, Null, Object, Set, Value, type_name
+
+ANY: Final = "any"
+NULL_T: Final = "null"
+BOOLEAN: Final = "boolean"
+NUMBER: Final = "number"
+STRING: Final = "string"
+ARRAY: Final = "array"
+OBJECT: Final = "object"
+SET: Final = "set"
+
+_CLASSES: Final[dict[str, tuple[type, ...]]] = {
+    NULL_T: (Null,), BOOLEAN: (Boolean,), NUMBER: (int, Decimal), STRING: (str,), ARRAY: (tuple,), OBJECT: (Object,), SET: (Set,),
+}  # fmt: skip
+
+Param = str | tuple[str, ...]
+"""One type name, or the several that an operand may have."""
+
+
+class EvalContext(Protocol):
+    """What a built-in may ask of the running evaluation (constant within one query)."""
+
+    now_ns: int
+
+    def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
+        """Return the value made first for `key` within this evaluation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A declared built-in. `call` checks operand types, then runs `function`."""
+
+    name: str
+    params: tuple[Param, ...]
+    result: str
+    function: Callable[..., Any]
+    call: Callable[..., Any]
+    returns_bool: bool
+    deterministic: bool
+    needs_context: bool
+    is_relation: bool
+    deprecated: bool
+
+
+BUILTINS: Final[dict[str, Builtin]] = {}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def builtin(
+    name: str,
+    *params: Param,
+    result: str = ANY,
+    deterministic: bool = True,
+    needs_context: bool = False,
+    is_relation: bool = False,
+    deprecated: bool = False,
+) -> Callable[[F], F]:
+    """Declare the decorated function as built-in `name`.
+
+    `needs_context`: it takes an EvalContext before its operands. `is_relation`: it
+    returns an iterable of values, each of which is a result (`walk`).
+    """
+
+    def declare(function: F) -> F:
+        BUILTINS[name] = Builtin(
+            name, params, result, function, _checked(name, params, function, needs_context),
+            result == BOOLEAN, deterministic, needs_context, is_relation, deprecated,
+        )  # fmt: skip
+        return function
+
+    return declare
+
+
+def _checked(name: str, params: tuple[Param, ...], function: Callable[..., Any], needs_context: bool) -> Callable[..., Any]:
+    """Return `function` with its operands' types checked first; unchecked where every type will do."""
+    classes = [None if param == ANY else _classes(param) for param in params]
+    if not any(classes):
+        return function
+    first, second, *rest = [*classes, None, None]
+    if needs_context or any(rest) or len(params) > 2:
+        offset = 1 if needs_context else 0
+
+        def check_all(*args: Any) -> Any:
+            for index, allowed in enumerate(classes):
+                if allowed is not None and type(args[index + offset]) not in allowed:
+                    raise operand_error(name, index + 1, params[index], args[index + offset])
+            return function(*args)
+
+        return check_all
+    if len(params) == 1:
+
+        def check_one(operand: Any) -> Any:
+            if type(operand) not in first:
+                raise operand_error(name, 1, params[0], operand)
+            return function(operand)
+
+        return check_one
+
+    def check_two(left: Any, right: Any) -> Any:
+        if first is not None and type(left) not in first:
+            raise operand_error(name, 1, params[0], left)
+        if second is not None and type(right) not in second:
+            raise operand_error(name, 2, params[1], right)
+        return function(left, right)
+
+    return check_two
+
+
+def _classes(param: Param) -> frozenset[type]:
+    names = (param,) if isinstance(param, str) else param
+    return frozenset(cls for name in names for cls in _CLASSES[name])
+
+
+def operand_error(name: str, position: int, wanted: Param, got: Value) -> BuiltinError:
+    """Return the eval_type_error that OPA gives for an operand of a wrong type."""
+    text = wanted if isinstance(wanted, str) else "one of {" + ", ".join(wanted) + "}"
+    return BuiltinError(f"{name}: operand {position} must be {text} but got {type_name(got)}", EVAL_TYPE)

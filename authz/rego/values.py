@@ -1,0 +1,268 @@
+"""Rego values: equality, hashing, order and conversion from and to JSON.
+
+Every other module of the language relies on Python's own `==` and `hash` being
+Rego's. That holds because `true`, `false` and `null` are singletons of their own
+(Python's `True == 1` is not Rego's), numbers are `int` or `Decimal` (`1 == 1.0`),
+arrays are tuples, objects are `Object` and sets are `Set`. Undefined is Python's
+`None`, so the type checker sees where it was forgotten. No I/O, no evaluation.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias, Union, cast
+
+# JSON as Python holds it at the edges (orjson, json, msgspec).
+Document: TypeAlias = Any
+
+MAX_DEPTH: Final = 512
+"""Nesting that a document may have; deeper ones are refused, not recursed into."""
+
+
+class Null:
+    """The type of Rego's `null`; `NULL` is its only instance."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "NULL"
+
+    def __reduce__(self) -> str:
+        return "NULL"
+
+
+class Boolean:
+    """The type of `true` and `false`; `TRUE` and `FALSE` are its only instances."""
+
+    __slots__ = ("truth",)
+
+    def __init__(self, truth: bool) -> None:
+        self.truth = truth
+
+    def __bool__(self) -> bool:
+        return self.truth
+
+    def __repr__(self) -> str:
+        return "TRUE" if self.truth else "FALSE"
+
+    def __reduce__(self) -> str:
+        return repr(self)
+
+
+NULL: Final = Null()
+TRUE: Final = Boolean(True)
+FALSE: Final = Boolean(False)
+
+
+class Object(dict["Value", "Value"]):
+    """A Rego object. INVARIANT: never changed after it was first hashed or shared."""
+
+    __slots__ = ("_hash", "_order")
+
+    _hash: int
+    _order: tuple[Value, ...]
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
+
+    def ordered(self) -> tuple[Value, ...]:
+        """Return the keys in Rego's order."""
+        try:
+            return self._order
+        except AttributeError:
+            self._order = tuple(sort_values(self))
+            return self._order
+
+    def __reduce__(self) -> tuple[type[Object], tuple[dict[Value, Value]]]:
+        return Object, (dict(self),)
+
+
+class Set(frozenset["Value"]):
+    """A Rego set."""
+
+    __slots__ = ("_order",)
+
+    _order: tuple[Value, ...]
+
+    def ordered(self) -> tuple[Value, ...]:
+        """Return the members in Rego's order."""
+        try:
+            return self._order
+        except AttributeError:
+            self._order = tuple(sort_values(self))
+            return self._order
+
+    def __reduce__(self) -> tuple[type[Set], tuple[tuple[Value, ...]]]:
+        return Set, (tuple(self),)
+
+
+Number: TypeAlias = Union[int, Decimal]
+Scalar: TypeAlias = Union[Null, Boolean, int, Decimal, str]
+Value: TypeAlias = Union[Null, Boolean, int, Decimal, str, tuple["Value", ...], Object, Set]
+
+EMPTY_OBJECT: Final = Object()
+EMPTY_SET: Final = Set()
+
+_RANK: Final[dict[type, int]] = {Null: 0, Boolean: 1, int: 2, Decimal: 2, str: 3, tuple: 4, Object: 5, Set: 6}
+_NAMES: Final = ("null", "boolean", "number", "string", "array", "object", "set")
+
+
+def type_name(value: Value) -> str:
+    """Return Rego's name of the value's type, as `type_name` gives it."""
+    return _NAMES[_RANK[type(value)]]
+
+
+def boolean(truth: bool) -> Boolean:
+    """Return Rego's boolean for Python's."""
+    return TRUE if truth else FALSE
+
+
+def order_key(value: Value) -> tuple[Any, ...]:
+    """Return a key that sorts values in Rego's order.
+
+    null < false < true < numbers < strings by code point < arrays < objects < sets
+    (OPA docs, policy reference: comparison of values).
+    """
+    kind = type(value)
+    rank = _RANK[kind]
+    if rank == 2 or rank == 3:
+        return (rank, value)
+    if rank == 4:
+        return (rank, tuple(order_key(item) for item in cast("tuple[Value, ...]", value)))
+    if rank == 5:
+        obj = cast(Object, value)
+        return (rank, tuple(part for key in obj.ordered() for part in (order_key(key), order_key(obj[key]))))
+    if rank == 6:
+        return (rank, tuple(order_key(item) for item in cast(Set, value).ordered()))
+    return (rank, bool(value) if rank == 1 else 0)
+
+
+def sort_values(values: Iterable[Value]) -> list[Value]:
+    """Return the values in Rego's order."""
+    items = list(values)
+    if len(items) < 2:
+        return items
+    if all(type(item) is str for item in items):
+        return sorted(cast("list[str]", items))  # type: ignore[return-value]
+    return sorted(items, key=order_key)
+
+
+def compare(left: Value, right: Value) -> int:
+    """Return -1, 0 or 1 as `left` is before, equal to or after `right`."""
+    kind = type(left)
+    if kind is type(right) and (kind is int or kind is str):
+        return -1 if left < right else int(left != right)  # type: ignore[operator]
+    first, second = order_key(left), order_key(right)
+    return -1 if first < second else int(first != second)
+
+
+def from_json(document: Document, depth: int = 0) -> Value:
+    """Convert a JSON document to a value.
+
+    Raises ValueError for what JSON cannot hold (NaN, infinities, other types,
+    lone surrogates are kept) and for nesting beyond MAX_DEPTH.
+    """
+    converter = _FROM_JSON.get(type(document))
+    if converter is None:
+        return _from_subclass(document, depth)
+    if depth > MAX_DEPTH:
+        raise ValueError(f"document is nested deeper than {MAX_DEPTH} levels")
+    return converter(document, depth)
+
+
+def _from_float(document: float, _depth: int) -> Value:
+    if not math.isfinite(document):
+        raise ValueError(f"number {document} is not a JSON number")
+    return Decimal(repr(document))
+
+
+def _from_decimal(document: Decimal, _depth: int) -> Value:
+    if not document.is_finite():
+        raise ValueError(f"number {document} is not a JSON number")
+    return document
+
+
+def _from_mapping(document: Mapping[Any, Any], depth: int) -> Value:
+    return Object((from_json(key, depth + 1), from_json(item, depth + 1)) for key, item in document.items())
+
+
+def _from_sequence(document: Iterable[Any], depth: int) -> Value:
+    return tuple(from_json(item, depth + 1) for item in document)
+
+
+_FROM_JSON: Final[dict[type, Callable[[Any, int], Value]]] = {
+    str: lambda document, _: document,
+    int: lambda document, _: document,
+    bool: lambda document, _: TRUE if document else FALSE,
+    type(None): lambda document, _: NULL,
+    float: _from_float,
+    Decimal: _from_decimal,
+    dict: _from_mapping,
+    list: _from_sequence,
+    tuple: _from_sequence,
+    set: lambda document, depth: Set(from_json(item, depth + 1) for item in document),
+    frozenset: lambda document, depth: Set(from_json(item, depth + 1) for item in document),
+    Null: lambda document, _: document,
+    Boolean: lambda document, _: document,
+    Object: lambda document, _: document,
+    Set: lambda document, _: document,
+}
+
+
+def _from_subclass(document: Document, depth: int) -> Value:
+    for base in (str, bool, int, float, Decimal, Mapping, list, tuple):
+        if isinstance(document, base):
+            if base is Mapping:
+                return _from_mapping(document, depth)
+            return from_json(base(document), depth)
+    raise ValueError(f"a {type(document).__name__} is not a JSON value")
+
+
+def to_json(value: Value) -> Document:
+    """Convert a value to JSON: sets become sorted arrays, keys become strings.
+
+    A key that is not a string becomes its compact JSON text; where that text is
+    also a string key, the string key wins (OPA's behaviour). A number stays exact:
+    `int`, a `float` that prints as the same number, else `Decimal`.
+    """
+    kind = type(value)
+    if kind is str or kind is int:
+        return value
+    if kind is Boolean:
+        return bool(value)
+    if kind is Null:
+        return None
+    if kind is Decimal:
+        return _number_to_json(cast(Decimal, value))
+    if kind is Object:
+        return _object_to_json(cast(Object, value))
+    items = cast(Set, value).ordered() if kind is Set else cast("tuple[Value, ...]", value)
+    return [to_json(item) for item in items]
+
+
+def _number_to_json(number: Decimal) -> int | float | Decimal:
+    if number == number.to_integral_value() and number.adjusted() < 400:
+        return int(number)
+    approximate = float(number)
+    return approximate if math.isfinite(approximate) and Decimal(repr(approximate)) == number else number
+
+
+def _object_to_json(value: Object) -> dict[str, Document]:
+    keys = value.ordered()
+    result = {json_key(key): to_json(value[key]) for key in keys if type(key) is not str}
+    result.update((key, to_json(value[key])) for key in keys if type(key) is str)
+    return result
+
+
+def json_key(key: Value) -> str:
+    """Return the text that stands for `key` in a JSON object."""
+    if type(key) is str:
+        return key
+    return json.dumps(to_json(key), separators=(",", ":"), ensure_ascii=False, default=str)
