@@ -1,0 +1,93 @@
+"""`authz serve` as a real process: the console script, a socket, signals.
+
+Knows the command line and the admin endpoints, nothing inside the process.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.lab.client import Request, get_json, send
+from bench.lab.ports import LOOPBACK, free_port
+from bench.lab.process import ManagedProcess
+from bench.lab.waiting import wait_until
+
+SCRIPT: Final = Path(sys.executable).with_name("authz")
+
+
+class AuthzProcess:
+    """One `authz serve`; it keeps its ports over `kill` and `start`."""
+
+    def __init__(self, policies: Sequence[Path], directory: Path, options: Sequence[str] = (), name: str = "authz") -> None:
+        self.port = free_port()
+        self.admin_port = free_port()
+        self._name = name
+        self._log = directory / f"{name}.log"
+        addresses = ["--addr", f"{LOOPBACK}:{self.port}", "--admin-addr", f"{LOOPBACK}:{self.admin_port}"]
+        self._command = [str(SCRIPT), "serve", *map(str, policies), *addresses, *options]
+        self._process: ManagedProcess | None = None
+
+    @property
+    def process(self) -> ManagedProcess:
+        """Return the running process; raise RuntimeError before `start`."""
+        if self._process is None:
+            raise RuntimeError(f"{self._name} was not started")
+        return self._process
+
+    def start(self, *, is_ready: bool = True) -> None:
+        """Start it and wait until it decides (or, without `is_ready`, until its admin interface answers)."""
+        self._process = ManagedProcess(self._name, self._command, self._log)
+        wait_until(lambda: self._answers(is_ready), f"{self._name} is {'ready' if is_ready else 'up'}")
+
+    def kill(self) -> None:
+        """End it as a crash would: SIGKILL, nothing drained."""
+        self.process.kill()
+
+    def terminate(self) -> None:
+        """Send SIGTERM and return at once; `process.wait()` gives the exit code."""
+        self.process.signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End it whatever its state; harmless when it was never started or is gone."""
+        if self._process is not None and self._process.is_running:
+            self._process.stop()
+
+    def active(self) -> Mapping[str, Any]:
+        """Return what `/v1/policy/active` says."""
+        return get_json(self.admin_port, "/v1/policy/active")[1]
+
+    def revision(self) -> str:
+        """Return the revision of the active policy, empty when there is none."""
+        return str(self.active().get("revision") or "")
+
+    def wait_for_other_revision(self, before: str) -> str:
+        """Return the revision that replaced `before`, as soon as it did."""
+
+        def changed() -> str | None:
+            self.process.require_running()
+            now = self.revision()
+            return now if now != before else None
+
+        return wait_until(changed, f"{self._name} activates another revision than {before}")
+
+    def metrics(self) -> str:
+        """Return the Prometheus page."""
+        return send(self.admin_port, Request(path="/metrics"), None).body
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Return the sum of the samples of `name` that carry these labels, 0.0 when there are none."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        lines = [line for line in self.metrics().splitlines() if line.partition("{")[0].partition(" ")[0] == name]
+        return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in wanted))
+
+    def _answers(self, is_ready: bool) -> bool:
+        self.process.require_running()
+        try:
+            status = send(self.admin_port, Request(path="/ready"), None).status
+        except OSError:
+            return False
+        return status == 200 or not is_ready

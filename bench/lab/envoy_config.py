@@ -1,0 +1,153 @@
+"""The lab's Envoy configuration, derived from the file that users copy.
+
+Pure: takes the parsed `envoy/standalone-mtls.yaml`, replaces only what depends on
+the machine (addresses, certificate paths, time limits) and adds listeners that
+differ from the file's own in one named way. Starts nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from bench.lab.pki import Credential
+from bench.lab.ports import LOOPBACK
+
+Config = dict[str, Any]
+
+HCM: Final = "envoy.filters.network.http_connection_manager"
+EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
+CHECK_TIMEOUT: Final = "10s"
+"""Instead of the file's: on a shared machine a check may wait seconds for a core, and that is not what the lab tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A listener like the file's own but for what is named here."""
+
+    name: str
+    is_checked: bool = True
+    is_tls: bool = True
+    requires_client_certificate: bool = True
+    forward_client_cert: str | None = None
+    cluster: str | None = None
+    """Cluster that answers the checks, when it is not the file's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the configuration is to be fitted into; `clusters` maps the name of an extra check cluster to its ports."""
+
+    authority: Path
+    credential: Credential
+    authz_ports: Sequence[int]
+    upstream_port: int
+    variants: Sequence[Variant] = ()
+    clusters: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+def fit(template: Config, around: Surroundings) -> Config:
+    """Return the configuration for these surroundings; every listener gets a port from the kernel."""
+    config = copy.deepcopy(template)
+    resources = config["static_resources"]
+    main = checked_listener(config)
+    check_cluster = _check_service(main)["envoy_grpc"]["cluster_name"]
+    config["admin"] = {"address": _address(0)}
+    _replace_certificates(config, around)
+    for cluster in resources["clusters"]:
+        ports = around.authz_ports if cluster["name"] == check_cluster else [around.upstream_port]
+        _set_endpoints(cluster, ports)
+    original = next(cluster for cluster in resources["clusters"] if cluster["name"] == check_cluster)
+    resources["clusters"] += [_cluster_like(original, name, ports) for name, ports in around.clusters.items()]
+    _check_service(main)["timeout"] = CHECK_TIMEOUT
+    resources["listeners"] = [_listener_like(main, variant) for variant in (Variant(main["name"]), *around.variants)]
+    return config
+
+
+def checked_listener(config: Config) -> Config:
+    """Return the listener that has the ext_authz filter; raise ValueError when there is none."""
+    for listener in config["static_resources"]["listeners"]:
+        if any(True for _ in _filters(listener, EXT_AUTHZ)):
+            found: Config = listener
+            return found
+    raise ValueError(f"no listener with {EXT_AUTHZ} in the configuration")
+
+
+def connection_managers(listener: Config) -> Iterator[Config]:
+    """Yield the HTTP connection managers of a listener."""
+    for chain in listener["filter_chains"]:
+        for network_filter in chain["filters"]:
+            if network_filter["name"] == HCM:
+                yield network_filter["typed_config"]
+
+
+def _filters(listener: Config, name: str) -> Iterator[Config]:
+    for manager in connection_managers(listener):
+        yield from (item for item in manager["http_filters"] if item["name"] == name)
+
+
+def _check_service(listener: Config) -> Config:
+    service: Config = next(_filters(listener, EXT_AUTHZ))["typed_config"]["grpc_service"]
+    return service
+
+
+def _listener_like(main: Config, variant: Variant) -> Config:
+    listener: Config = copy.deepcopy(main)
+    listener["name"] = variant.name
+    listener["address"] = _address(0)
+    if variant.cluster is not None:
+        _check_service(listener)["envoy_grpc"]["cluster_name"] = variant.cluster
+    for manager in connection_managers(listener):
+        manager["stat_prefix"] = variant.name
+        if not variant.is_checked:
+            manager["http_filters"] = [item for item in manager["http_filters"] if item["name"] != EXT_AUTHZ]
+        if variant.forward_client_cert is not None:
+            manager["forward_client_cert_details"] = variant.forward_client_cert
+    _set_transport(listener, variant)
+    return listener
+
+
+def _set_transport(listener: Config, variant: Variant) -> None:
+    for chain in listener["filter_chains"]:
+        if not variant.is_tls:
+            del chain["transport_socket"]
+        elif not variant.requires_client_certificate:
+            chain["transport_socket"]["typed_config"]["require_client_certificate"] = False
+
+
+def _cluster_like(original: Config, name: str, ports: Sequence[int]) -> Config:
+    cluster = {**copy.deepcopy(original), "name": name}
+    _set_endpoints(cluster, ports)
+    return cluster
+
+
+def _set_endpoints(cluster: Config, ports: Sequence[int]) -> None:
+    endpoints = [{"endpoint": {"address": _address(port)}} for port in ports]
+    cluster["load_assignment"] = {"cluster_name": cluster["name"], "endpoints": [{"lb_endpoints": endpoints}]}
+
+
+def _replace_certificates(config: Config, around: Surroundings) -> None:
+    paths = {
+        "certificate_chain": around.credential.certificate,
+        "private_key": around.credential.key,
+        "trusted_ca": around.authority,
+    }
+    for node in _objects(config):
+        for key, path in paths.items():
+            if isinstance(node.get(key), dict) and "filename" in node[key]:
+                node[key] = {"filename": str(path)}
+
+
+def _objects(node: Any) -> Iterator[Config]:
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _objects(child)
+
+
+def _address(port: int) -> Config:
+    return {"socket_address": {"address": LOOPBACK, "port_value": port}}
