@@ -107,7 +107,7 @@ def _value(name: str, quoted: str | None, bare: str | None) -> str:
 
 
 def _unescape(quoted: str) -> str:
-    # In a run of backslashes `split` pairs them from the left, as a reader does; 5x faster than a pattern with a callback.
+    # In a run of backslashes `split` pairs them from the left, as a reader does, without one callback for each escape.
     parts = [part.replace('\\"', '"') for part in quoted.split("\\\\")]
     if any("\\" in part for part in parts):
         raise XfccError(Refusal.BAD_ESCAPE)
