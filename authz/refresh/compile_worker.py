@@ -1,0 +1,60 @@
+"""The process that reads, parses and compiles policies: `python -m authz.refresh.compile_worker`.
+
+One request on stdin, one response on stdout, then it ends and its memory with it. It serves nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from authz import rego
+from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, policy_source
+from authz.errors import ErrorCode
+from authz.refresh.files import read_policy_files
+from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
+
+NICENESS: Final = 10
+"""A compile must not take the core from the checks that the old policy still answers."""
+
+
+def load(paths: tuple[str, ...]) -> PolicySource:
+    """Read the policy source at `paths`; raises SourceError, also if there is no module in it."""
+    source = policy_source(read_policy_files(Path(path) for path in paths))
+    if not source.modules:
+        raise SourceError(f"{', '.join(paths)}: no `{MODULE_SUFFIX}` file")
+    return source
+
+
+def answer(request: CompileRequest) -> CompileResponse:
+    """Load and compile what is asked for."""
+    try:
+        source = load(request.paths)
+    except SourceError as error:
+        return Failed(error.code, error.message, error.help)
+    if source.revision == request.known_revision:
+        return Unchanged(source.revision)
+    try:
+        policy = rego.compile(source.modules, source.data, rego_version=request.rego_version, entrypoints=(request.entrypoint,))
+    except rego.CompileError as error:
+        return Failed(ErrorCode.POLICY_COMPILE, str(error))
+    return Compiled(source.revision, policy.to_bytes())
+
+
+def main() -> None:
+    """Answer the request on stdin."""
+    response_fd = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become part of the response
+    os.nice(NICENESS)
+    request = decode_request(sys.stdin.buffer.read())
+    signal.alarm(math.ceil(request.timeout_s) + 1)  # ends an orphan whose parent can kill it no more
+    with open(response_fd, "wb") as response:
+        response.write(encode(answer(request)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Policy paths on disk → their files, within bounds; every failure names the file.
+
+Knows which files belong to a policy and nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeAlias
+
+from authz.bundle.directory import MODULE_SUFFIX, SourceError, SourceFile, is_data, is_module
+
+Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
+
+MAX_FILES: Final = 10_000
+MAX_FILE_BYTES: Final = 64 * 2**20
+MAX_TOTAL_BYTES: Final = 256 * 2**20
+MAX_FOLDERS_DEEP: Final = 64
+
+
+def read_policy_files(paths: Iterable[Path]) -> list[SourceFile]:
+    """Read every policy and data file below `paths`; raises SourceError.
+
+    A path that is itself a file is taken whatever its name says: a module if it ends in `.rego`, else a
+    data document for the root. Names that start with a dot are skipped: Kubernetes keeps the versions of
+    a mounted ConfigMap in them, and editors their swap files.
+    """
+    files: list[SourceFile] = []
+    budget = MAX_TOTAL_BYTES
+    for root, location, path in _locations(paths):
+        if len(files) == MAX_FILES:
+            raise SourceError(f"{root}: more than {MAX_FILES} policy files")
+        content = _read(location)
+        budget -= len(content)
+        if budget < 0:
+            raise SourceError(f"{location}: policy files are larger than {MAX_TOTAL_BYTES} bytes together")
+        files.append(SourceFile(str(location), path, content))
+    return files
+
+
+def fingerprint(paths: Iterable[Path]) -> Fingerprint:
+    """Return what tells one state of the files below `paths` from the next without reading them."""
+    marks: list[tuple[str, ...] | tuple[str, int, int, int, int]] = []
+    try:
+        for _, location, _ in _locations(paths):
+            status = location.stat()
+            marks.append((str(location), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    except (OSError, SourceError) as error:
+        marks.append((str(error),))
+    return tuple(marks)
+
+
+def _locations(paths: Iterable[Path]) -> Iterator[tuple[Path, Path, PurePosixPath]]:
+    seen: set[Path] = set()
+    for root in paths:
+        found = _walk(root, PurePosixPath(), ()) if root.is_dir() else iter([(root, _path_of_single(root))])
+        for location, path in found:
+            if location not in seen:  # the same path given twice is one file
+                seen.add(location)
+                yield root, location, path
+
+
+def _path_of_single(file: Path) -> PurePosixPath:
+    if file.suffix == MODULE_SUFFIX:
+        return PurePosixPath(file.name)
+    if file.suffix in (".json", ".yaml", ".yml"):
+        return PurePosixPath(f"data{file.suffix}")
+    if not os.path.lexists(file):
+        raise SourceError(f"{file}: no such file or directory")
+    raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file")
+
+
+def _walk(folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, PurePosixPath]]:
+    """Yield the files below `folder`, following links; `parents` are the folders that led here."""
+    if len(parents) > MAX_FOLDERS_DEEP:
+        raise SourceError(f"{folder}: folders are nested deeper than {MAX_FOLDERS_DEEP} levels")
+    identity = _identity(folder)
+    if identity in parents:
+        raise SourceError(f"{folder}: symbolic links form a loop")
+    for entry in _entries(folder):
+        location, below = folder / entry.name, path / entry.name
+        if _is_folder(entry, location):
+            yield from _walk(location, below, (*parents, identity))
+        elif is_module(entry.name) or is_data(entry.name):
+            yield location, below
+
+
+def _is_folder(entry: os.DirEntry[str], location: Path) -> bool:
+    try:
+        is_folder = entry.is_dir()
+    except OSError as error:  # a link that leads to itself
+        raise _unreadable(location, error) from error
+    if not is_folder:
+        return False
+    if is_module(entry.name) or is_data(entry.name):
+        raise SourceError(f"{location}: is a directory, not a policy file")
+    return True
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return sorted(visible, key=lambda entry: entry.name)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        status = folder.stat()
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return status.st_dev, status.st_ino
+
+
+def _read(location: Path) -> bytes:
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+        descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SourceError(f"{location}: not a regular file")
+            content = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(location, error) from error
+    if len(content) > MAX_FILE_BYTES:
+        raise SourceError(f"{location}: larger than {MAX_FILE_BYTES} bytes")
+    return content
+
+
+def _unreadable(location: Path, error: OSError) -> SourceError:
+    text = error.strerror or str(error)
+    return SourceError(f"{location}: {text[:1].lower()}{text[1:]}")

@@ -1,0 +1,104 @@
+"""One policy source's refreshes: compile, activate, remember how it went; all or nothing.
+
+It is told when to try. It knows neither files nor processes nor the PDP: those are the two functions it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from authz.errors import AuthzError, ErrorCode
+from authz.refresh.messages import Compiled, CompileResponse, Failed, Unchanged
+from authz.refresh.status import RefreshError, RefreshStatus
+from authz.telemetry.counters import ActivationCounters
+from authz.telemetry.logs import log
+
+logger = logging.getLogger(__name__)
+
+Compile: TypeAlias = Callable[[str | None], Awaitable[CompileResponse]]
+"""Given the active revision, return the policy as it now stands."""
+
+Activate: TypeAlias = Callable[[Compiled], Awaitable[None]]
+"""Make the policy the one that decides, or raise and change nothing."""
+
+
+class Refresher:
+    """Refreshes one source; one attempt at a time, and another one after it if asked meanwhile."""
+
+    def __init__(self, name: str, compile: Compile, activate: Activate, counters: ActivationCounters, now_ns: Callable[[], int]) -> None:
+        self.status = RefreshStatus(name)
+        self._compile = compile
+        self._activate = activate
+        self._counters = counters
+        self._now_ns = now_ns
+        self._is_wanted = asyncio.Event()
+
+    def request(self) -> None:
+        """Ask `run` for an attempt; several requests before it begins are one."""
+        self._is_wanted.set()
+
+    async def run(self) -> None:
+        """Refresh whenever asked, until cancelled."""
+        while True:
+            await self._is_wanted.wait()
+            self._is_wanted.clear()
+            known = self.status.error
+            status = await self.refresh()
+            if status.error is not None and status.error is not known:  # an unchanged error is no news
+                self._log_failure(status.error)
+
+    async def refresh(self) -> RefreshStatus:
+        """Try once. Whatever goes wrong is in the status returned, not logged; the old snapshot then serves on."""
+        try:
+            response = await self._compile(self.status.revision)
+            if isinstance(response, Compiled):
+                await self._activate(response)
+        except AuthzError as error:
+            response = Failed(ErrorCode.ACTIVATION, str(error), error.help)
+        except Exception as error:  # one of the two places that catch everything: a refresh never ends the service
+            logger.exception("policy refresh failed unexpectedly")
+            response = Failed(ErrorCode.ACTIVATION, f"{type(error).__name__}: {error}")
+        self._record(response)
+        return self.status
+
+    def _record(self, response: CompileResponse) -> None:
+        now_ns = self._now_ns()
+        match response:
+            case Compiled():
+                self._counters.count("activated")
+                self._succeed(now_ns, replace(self.status, revision=response.revision, activated_ns=now_ns))
+                log(logger, "info", "policy activated", source=self.status.name, revision=response.revision)
+            case Unchanged():
+                self._counters.count("unchanged")
+                if self.status.error is not None:
+                    log(logger, "info", "policy is as it was activated again", source=self.status.name, revision=response.revision)
+                self._succeed(now_ns, self.status)
+            case Failed():
+                self._counters.count(response.code)
+                self._fail(now_ns, response)
+
+    def _succeed(self, now_ns: int, status: RefreshStatus) -> None:
+        self.status = replace(status, attempted_ns=now_ns, succeeded_ns=now_ns, error=None)
+
+    def _fail(self, now_ns: int, failure: Failed) -> None:
+        error = self.status.error
+        if error is None or (error.code, error.message) != (failure.code, failure.message):
+            error = RefreshError(failure.code, failure.message, now_ns, failure.help)
+        self.status = replace(self.status, attempted_ns=now_ns, error=error)
+
+    def _log_failure(self, error: RefreshError) -> None:
+        consequence = "the old one serves on" if self.status.revision else "every check is denied"
+        log(
+            logger,
+            "error",
+            f"policy not activated, {consequence}",
+            source=self.status.name,
+            code=error.code,
+            active_revision=self.status.revision,
+            error=error.message,
+            help=error.help,
+        )

@@ -1,0 +1,92 @@
+"""Says when the files below some paths may have changed.
+
+Prompt by the kernel's notifications, certain by a slow look at the files: notifications end when a watched
+directory is deleted, do not cross links out of it, and do not exist on every file system. What a change means
+is for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from watchfiles import Change, awatch
+
+from authz.refresh.files import Fingerprint, fingerprint
+
+QUIET_MS: Final = 50
+"""A change is reported once nothing has changed for this long: editors and `git` write in bursts."""
+
+LONGEST_BURST_MS: Final = 1_000
+MISSING_POLL_S: Final = 0.25
+"""A path that does not exist is looked for this often; there is nothing else to be told about it by."""
+
+CONFIG_MAP_LINK: Final = "..data"
+"""Kubernetes swaps this link when a mounted ConfigMap changes; the files themselves see no event."""
+
+Identity: TypeAlias = tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    roots: tuple[Identity, ...]
+    files: Fingerprint
+
+
+async def watch(paths: Sequence[Path], poll_s: float) -> AsyncGenerator[None, None]:
+    """Yield whenever something below `paths` may have changed since the start; never ends by itself."""
+    seen = await asyncio.to_thread(_look, paths)
+    while True:
+        async with aclosing(_ticks(paths, seen.roots, poll_s)) as ticks:
+            async for is_told in ticks:
+                now = await asyncio.to_thread(_look, paths)
+                is_new, is_elsewhere = now != seen, now.roots != seen.roots
+                seen = now
+                if is_told or is_new:
+                    yield
+                if is_elsewhere:
+                    break  # the kernel watches a directory that is not there any more
+
+
+async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: float) -> AsyncGenerator[bool, None]:
+    """Yield true when told of a change, false when it is time to look."""
+    if None in roots:
+        await asyncio.sleep(min(poll_s, MISSING_POLL_S))
+        yield False
+        return
+    try:
+        async for changes in awatch(
+            *paths,
+            watch_filter=_is_relevant,
+            debounce=LONGEST_BURST_MS,
+            step=QUIET_MS,
+            rust_timeout=round(poll_s * 1000),
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        ):
+            yield bool(changes)
+    except OSError:  # gone in between, or the kernel's limit of watches is reached: looking still works
+        await asyncio.sleep(poll_s)
+        yield False
+
+
+def _is_relevant(_change: Change, path: str) -> bool:
+    name = os.path.basename(path)
+    return name == CONFIG_MAP_LINK or not name.startswith(".")
+
+
+def _look(paths: Sequence[Path]) -> _View:
+    return _View(tuple(map(_identity, paths)), fingerprint(paths))
+
+
+def _identity(path: Path) -> Identity:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
