@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias, Union, cast
 # JSON as Python holds it at the edges (orjson, json, msgspec).
 Document: TypeAlias = Any
 
-MAX_DEPTH: Final = 512
+MAX_DEPTH: Final = 128
 """Nesting that a document may have; deeper ones are refused, not recursed into."""
 
 
@@ -132,7 +132,7 @@ def order_key(value: Value) -> tuple[Any, ...]:
     """
     kind = type(value)
     rank = _RANK[kind]
-    if rank == 2 or rank == 3:
+    if rank in (2, 3):
         return (rank, value)
     if rank == 4:
         return (rank, tuple(order_key(item) for item in cast("tuple[Value, ...]", value)))
@@ -201,7 +201,7 @@ _FROM_JSON: Final[dict[type, Callable[[Any, int], Value]]] = {
     str: lambda document, _: document,
     int: lambda document, _: document,
     bool: lambda document, _: TRUE if document else FALSE,
-    type(None): lambda document, _: NULL,
+    type(None): lambda _document, _: NULL,
     float: _from_float,
     Decimal: _from_decimal,
     dict: _from_mapping,
@@ -216,11 +216,14 @@ _FROM_JSON: Final[dict[type, Callable[[Any, int], Value]]] = {
 }
 
 
+_BASES: Final[tuple[type, ...]] = (str, bool, int, float, Decimal, Mapping, list, tuple)
+
+
 def _from_subclass(document: Document, depth: int) -> Value:
-    for base in (str, bool, int, float, Decimal, Mapping, list, tuple):
+    for base in _BASES:
         if isinstance(document, base):
             if base is Mapping:
-                return _from_mapping(document, depth)
+                return _from_mapping(cast("Mapping[Any, Any]", document), depth)
             return from_json(base(document), depth)
     raise ValueError(f"a {type(document).__name__} is not a JSON value")
 

@@ -14,7 +14,8 @@ from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.values import Boolean, Null, Object, Set, Value, type_name
+from authz.rego.numbers import as_index, as_int
+from authz.rego.values import Boolean, Null, Number, Object, Set, Value, type_name
 
 ANY: Final = "any"
 NULL_T: Final = "null"
@@ -64,7 +65,7 @@ BUILTINS: Final[dict[str, Builtin]] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def builtin(
+def builtin(  # noqa: PLR0913 - a declaration lists all that is declared
     name: str,
     *params: Param,
     result: str = ANY,
@@ -72,16 +73,19 @@ def builtin(
     needs_context: bool = False,
     is_relation: bool = False,
     deprecated: bool = False,
+    checks_itself: bool = False,
 ) -> Callable[[F], F]:
     """Declare the decorated function as built-in `name`.
 
     `needs_context`: it takes an EvalContext before its operands. `is_relation`: it
-    returns an iterable of values, each of which is a result (`walk`).
+    returns an iterable of values, each of which is a result (`walk`). `checks_itself`:
+    it looks at its operands' types, which saves the most frequent ones a second call.
     """
 
     def declare(function: F) -> F:
+        call = function if checks_itself else _checked(name, params, function, needs_context)
         BUILTINS[name] = Builtin(
-            name, params, result, function, _checked(name, params, function, needs_context),
+            name, params, result, function, call,
             result == BOOLEAN, deterministic, needs_context, is_relation, deprecated,
         )  # fmt: skip
         return function
@@ -108,7 +112,7 @@ def _checked(name: str, params: tuple[Param, ...], function: Callable[..., Any],
     if len(params) == 1:
 
         def check_one(operand: Any) -> Any:
-            if type(operand) not in first:
+            if first is not None and type(operand) not in first:
                 raise operand_error(name, 1, params[0], operand)
             return function(operand)
 
@@ -133,3 +137,30 @@ def operand_error(name: str, position: int, wanted: Param, got: Value) -> Builti
     """Return the eval_type_error that OPA gives for an operand of a wrong type."""
     text = wanted if isinstance(wanted, str) else "one of {" + ", ".join(wanted) + "}"
     return BuiltinError(f"{name}: operand {position} must be {text} but got {type_name(got)}", EVAL_TYPE)
+
+
+def element_error(name: str, position: int, wanted: str, composite: Value, got: Value) -> BuiltinError:
+    """Return the eval_type_error that OPA gives for a member of a wrong type in a collection operand."""
+    kind = type_name(composite)
+    return BuiltinError(f"{name}: operand {position} must be {kind} of {wanted}s but got {kind} containing {type_name(got)}", EVAL_TYPE)
+
+
+def integer_error(name: str, position: int) -> BuiltinError:
+    """Return the eval_type_error that OPA gives for a number that is not whole."""
+    return BuiltinError(f"{name}: operand {position} must be integer number but got floating-point number", EVAL_TYPE)
+
+
+def whole(name: str, position: int, number: Number) -> int:
+    """Return the operand as an int; eval_type_error if it has a fraction."""
+    result = as_int(number)
+    if result is None:
+        raise integer_error(name, position)
+    return result
+
+
+def index(name: str, position: int, number: Number) -> int:
+    """Return the operand as a position or length; eval_type_error if its text is not one of 64 bits."""
+    result = as_index(number)
+    if result is None:
+        raise integer_error(name, position)
+    return result

@@ -1,0 +1,231 @@
+"""String functions. Positions and lengths count code points; case is mapped one code point at a time, as in Go.
+
+Formatting with verbs is in `sprintf`, templates are in `templates`.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from authz.rego.builtins.registry import ARRAY, BOOLEAN, NUMBER, OBJECT, SET, STRING, builtin, element_error, index, operand_error
+from authz.rego.errors import EVAL_TYPE, BuiltinError
+from authz.rego.values import Number, Object, Set, Value
+
+MAX_TEXT: Final = 16 * 1024 * 1024
+"""Code points that one call may produce: replacing can multiply two inputs."""
+
+# White space to Go's unicode.IsSpace; Python's strip() would take U+001C..U+001F too.
+_SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+
+_LOWER_DOTTED_I: Final = "\u0130"
+
+
+def _mistyped(name: str, *operands: Value) -> BuiltinError:
+    """Return the error for the first operand that is no string."""
+    position, operand = next((place, item) for place, item in enumerate(operands, 1) if type(item) is not str)
+    return operand_error(name, position, STRING, operand)
+
+
+@builtin("startswith", STRING, STRING, result=BOOLEAN, checks_itself=True)
+def startswith(text: str, prefix: str) -> bool:
+    if type(text) is not str or type(prefix) is not str:
+        raise _mistyped("startswith", text, prefix)
+    return text.startswith(prefix)
+
+
+@builtin("endswith", STRING, STRING, result=BOOLEAN, checks_itself=True)
+def endswith(text: str, suffix: str) -> bool:
+    if type(text) is not str or type(suffix) is not str:
+        raise _mistyped("endswith", text, suffix)
+    return text.endswith(suffix)
+
+
+@builtin("contains", STRING, STRING, result=BOOLEAN, checks_itself=True)
+def contains(text: str, part: str) -> bool:
+    if type(text) is not str or type(part) is not str:
+        raise _mistyped("contains", text, part)
+    return part in text
+
+
+@builtin("lower", STRING, result=STRING, checks_itself=True)
+def lower(text: str) -> str:
+    if type(text) is not str:
+        raise _mistyped("lower", text)
+    return text.lower() if text.isascii() else "".join(map(_lower_char, text))
+
+
+@builtin("upper", STRING, result=STRING, checks_itself=True)
+def upper(text: str) -> str:
+    if type(text) is not str:
+        raise _mistyped("upper", text)
+    return text.upper() if text.isascii() else "".join(map(_upper_char, text))
+
+
+def _lower_char(char: str) -> str:
+    return "i" if char == _LOWER_DOTTED_I else char.lower()
+
+
+def _upper_char(char: str) -> str:
+    """Return the simple upper case: where Python's is several code points, the title case if that is one."""
+    mapped = char.upper()
+    if len(mapped) > 1:
+        mapped = char.title()
+    return mapped if len(mapped) == 1 else char
+
+
+@builtin("split", STRING, STRING, result=ARRAY, checks_itself=True)
+def split(text: str, separator: str) -> tuple[str, ...]:
+    if type(text) is not str or type(separator) is not str:
+        raise _mistyped("split", text, separator)
+    return tuple(text.split(separator)) if separator else tuple(text)
+
+
+@builtin("concat", STRING, (SET, ARRAY), result=STRING, checks_itself=True)
+def concat(separator: str, parts: tuple[Value, ...] | Set) -> str:
+    if type(separator) is not str:
+        raise operand_error("concat", 1, STRING, separator)
+    items = parts.ordered() if isinstance(parts, Set) else parts
+    if type(items) is not tuple:
+        raise operand_error("concat", 2, (SET, ARRAY), items)
+    try:
+        return separator.join(items)  # type: ignore[arg-type]
+    except TypeError:
+        wrong = next(item for item in items if type(item) is not str)
+        raise element_error("concat", 2, STRING, parts, wrong) from None
+
+
+@builtin("substring", STRING, NUMBER, NUMBER, result=STRING)
+def substring(text: str, offset: Number, length: Number) -> str:
+    """Return `length` code points from `offset` on, or all of them if `length` is negative."""
+    start, size = index("substring", 2, offset), index("substring", 3, length)
+    if start < 0:
+        raise BuiltinError("substring: negative offset")
+    return text[start:] if size < 0 else text[start : start + size]
+
+
+@builtin("indexof", STRING, STRING, result=NUMBER)
+def indexof(text: str, part: str) -> int:
+    if not part:
+        raise BuiltinError("indexof: empty search character")
+    return text.find(part)
+
+
+@builtin("indexof_n", STRING, STRING, result=ARRAY)
+def indexof_n(text: str, part: str) -> Value:
+    """Return every position of `part`, overlapping ones too."""
+    if not part:
+        raise BuiltinError("indexof_n: empty search character")
+    found: list[int] = []
+    position = text.find(part)
+    while position >= 0:
+        found.append(position)
+        position = text.find(part, position + 1)
+    return tuple(found)
+
+
+@builtin("strings.count", STRING, STRING, result=NUMBER)
+def count(text: str, part: str) -> int:
+    """Return how often `part` occurs without overlap; the empty string, once around each code point."""
+    return text.count(part)
+
+
+@builtin("strings.reverse", STRING, result=STRING, checks_itself=True)
+def reverse(text: str) -> str:
+    if type(text) is not str:
+        raise operand_error("reverse", 1, STRING, text)  # OPA reports it under this name
+    return text[::-1]
+
+
+@builtin("replace", STRING, STRING, STRING, result=STRING)
+def replace(text: str, old: str, new: str) -> str:
+    if len(text) * len(new) > MAX_TEXT:
+        _check_size("replace", len(text) + text.count(old) * len(new))
+    return text.replace(old, new)
+
+
+@builtin("strings.replace_n", OBJECT, STRING, result=STRING)
+def replace_n(patterns: Object, text: str) -> str:
+    """Replace in one pass; where several patterns match at a position, the first in order wins."""
+    expression = _alternatives(patterns)
+    if (len(text) + 1) * max(map(len, patterns.values()), default=0) > MAX_TEXT:  # type: ignore[arg-type]
+        _check_size("strings.replace_n", sum(len(patterns[match[0]]) for match in expression.finditer(text)))  # type: ignore[arg-type, misc]
+    return expression.sub(lambda match: patterns[match[0]], text) if patterns else text  # type: ignore[arg-type, return-value]
+
+
+@lru_cache(maxsize=256)
+def _alternatives(patterns: Object) -> re.Pattern[str]:
+    for kind, items in (("key", patterns.ordered()), ("value", patterns.values())):
+        if any(type(item) is not str for item in items):
+            raise BuiltinError(f"strings.replace_n: operand 1 non-string {kind} found in pattern object", EVAL_TYPE)
+    return re.compile("|".join(re.escape(str(key)) for key in patterns.ordered()))
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_TEXT:
+        raise BuiltinError(f"{name}: result is longer than {MAX_TEXT} characters")
+
+
+@builtin("trim", STRING, STRING, result=STRING)
+def trim(text: str, cutset: str) -> str:
+    return text.strip(cutset)
+
+
+@builtin("trim_left", STRING, STRING, result=STRING)
+def trim_left(text: str, cutset: str) -> str:
+    return text.lstrip(cutset)
+
+
+@builtin("trim_right", STRING, STRING, result=STRING)
+def trim_right(text: str, cutset: str) -> str:
+    return text.rstrip(cutset)
+
+
+@builtin("trim_prefix", STRING, STRING, result=STRING)
+def trim_prefix(text: str, prefix: str) -> str:
+    return text.removeprefix(prefix)
+
+
+@builtin("trim_suffix", STRING, STRING, result=STRING)
+def trim_suffix(text: str, suffix: str) -> str:
+    return text.removesuffix(suffix)
+
+
+@builtin("trim_space", STRING, result=STRING)
+def trim_space(text: str) -> str:
+    return text.strip(_SPACE)
+
+
+_TEXTS: Final = (STRING, SET, ARRAY)
+
+
+@builtin("strings.any_prefix_match", _TEXTS, _TEXTS, result=BOOLEAN, checks_itself=True)
+def any_prefix_match(texts: Value, prefixes: Value) -> bool:
+    """Return whether any of the texts starts with any of the prefixes."""
+    candidates, wanted = _texts("strings.any_prefix_match", 1, texts), _texts("strings.any_prefix_match", 2, prefixes)
+    return any(text.startswith(wanted) for text in candidates)
+
+
+@builtin("strings.any_suffix_match", _TEXTS, _TEXTS, result=BOOLEAN, checks_itself=True)
+def any_suffix_match(texts: Value, suffixes: Value) -> bool:
+    """Return whether any of the texts ends with any of the suffixes."""
+    candidates, wanted = _texts("strings.any_suffix_match", 1, texts), _texts("strings.any_suffix_match", 2, suffixes)
+    return any(text.endswith(wanted) for text in candidates)
+
+
+def _texts(name: str, position: int, operand: Value) -> tuple[str, ...]:
+    if isinstance(operand, str):
+        return (operand,)
+    if not isinstance(operand, tuple | Set):
+        raise operand_error(name, position, _TEXTS, operand)
+    items = tuple(operand)
+    for item in items:
+        if type(item) is not str:
+            wrong = next(member for member in _ordered(operand) if type(member) is not str)
+            raise element_error(name, position, STRING, operand, wrong)
+    return items  # type: ignore[return-value]
+
+
+def _ordered(operand: tuple[Value, ...] | Set) -> tuple[Value, ...]:
+    return operand.ordered() if isinstance(operand, Set) else operand
