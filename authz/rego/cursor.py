@@ -1,0 +1,168 @@
+"""A cursor over the tokens of one source: looking, advancing, and saying what is wrong.
+
+Everything that every part of the grammar needs and nothing of the grammar itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Final, NoReturn
+
+from authz.rego import nodes
+from authz.rego.errors import PARSE, CompileError, Diagnostic
+from authz.rego.lexer import read
+from authz.rego.nodes import Location
+from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, NO_GAP, Kind, Token
+
+MAX_NESTING: Final = 100
+"""Levels of brackets, bodies and operands; at most about seven Python frames each, so the stack of 1,000 holds."""
+
+MAX_HEIGHT: Final = 200
+"""Operators in a row (`a + b + …`) and links of an `else` chain: they nest in the tree, whose readers recurse."""
+
+MAX_DIAGNOSTICS: Final = 10
+"""As many findings as `opa check` shows by default."""
+
+_CLOSERS: Final = {Kind.LPAREN: Kind.RPAREN, Kind.LBRACK: Kind.RBRACK, Kind.LBRACE: Kind.RBRACE, Kind.TEMPLATE_PART: Kind.RBRACE}
+_CLOSING: Final = frozenset(_CLOSERS.values())
+
+
+class Failure(Exception):
+    """What is wrong at a token. Cheap to raise where an attempt may be undone; `Cursor.error` makes it presentable.
+
+    `index` is where the cursor stood if an open bracket may be the cause.
+    """
+
+    def __init__(self, message: str, token: Token, help: str | None = None, index: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.token = token
+        self.help = help
+        self.index = index
+
+
+class Cursor:
+    """A place in the tokens. INVARIANT: `token` is `tokens[index]`, and EOF is never passed."""
+
+    def __init__(self, file: str, source: str, rego_version: int) -> None:
+        lexed = read(file, source)
+        self.file = file
+        self.source = source
+        self.rego_version = rego_version
+        self.tokens = lexed.tokens
+        self.comments = lexed.comments
+        self.index = 0
+        self.token = self.tokens[0]
+        self.depth = 0
+        self.wildcards = 0
+        if rego_version == 0:
+            self._demote_keywords()
+
+    def _demote_keywords(self) -> None:
+        for token in self.tokens:
+            if token.text in FUTURE_KEYWORDS and token.kind in KEYWORD_KINDS:
+                token.kind = Kind.IDENT
+
+    def promote_keywords(self, words: frozenset[str]) -> None:
+        """Make `words` keywords from here on, as an import of them does."""
+        for token in self.tokens[self.index :]:
+            if token.kind is Kind.IDENT and token.text in words:
+                token.kind = FUTURE_KEYWORDS[token.text]
+
+    def advance(self) -> Token:
+        """Step over the current token and return it."""
+        token = self.token
+        if token.kind is not Kind.EOF:
+            self.index += 1
+            self.token = self.tokens[self.index]
+        return token
+
+    def mark(self) -> tuple[int, int]:
+        return self.index, self.depth
+
+    def rewind(self, mark: tuple[int, int]) -> None:
+        self.index, self.depth = mark
+        self.token = self.tokens[self.index]
+
+    def next_token(self) -> Token:
+        """Return the token after the current one (EOF after EOF)."""
+        return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
+
+    def is_keyword_as_name(self) -> bool:
+        """Return whether a keyword begins a reference here (`in.foo`, `not["x"]`), where it is a name."""
+        if self.token.kind not in KEYWORD_KINDS:
+            return False
+        following = self.next_token()
+        return following.gap == NO_GAP and (following.kind is Kind.DOT or following.kind is Kind.LBRACK)
+
+    def is_keyword(self, kind: Kind) -> bool:
+        """Return whether the keyword `kind` stands here and does not begin a reference."""
+        return self.token.kind is kind and not self.is_keyword_as_name()
+
+    def enter(self) -> None:
+        """Go one level deeper. The caller subtracts it again from `depth`; after a failure `rewind` does."""
+        self.depth += 1
+        if self.depth > MAX_NESTING:
+            self.fail(f"nesting is deeper than {MAX_NESTING} levels", help="give the inner parts rules of their own")
+
+    def location(self, token: Token) -> Location:
+        return Location(self.file, token.row, token.col, len(token.text) or 1)
+
+    def wildcard(self, token: Token) -> nodes.Var:
+        name = f"${self.wildcards}"
+        self.wildcards += 1
+        return nodes.Var(name, self.location(token))
+
+    def expect(self, kind: Kind, note: str) -> Token:
+        """Step over a token of `kind`, or fail with `unexpected … token: note`."""
+        if self.token.kind is not kind:
+            self.unexpected(note)
+        return self.advance()
+
+    def unexpected(self, note: str = "", *, help: str | None = None) -> NoReturn:
+        """Fail at the current token in OPA's words."""
+        token = self.token
+        what = "keyword" if token.kind in KEYWORD_KINDS or token.text in FUTURE_KEYWORDS else "token"
+        shown = token.text if token.kind is Kind.IDENT and what == "keyword" else token.kind.value
+        message = f"unexpected {shown} {what}" + (f": {note}" if note else "")
+        raise Failure(message, token, help, self.index)
+
+    def fail(self, message: str, token: Token | None = None, *, help: str | None = None) -> NoReturn:
+        """Fail at `token`, which is the current one by default."""
+        raise Failure(message, token or self.token, help)
+
+    def error(self, failures: Iterable[Failure]) -> CompileError:
+        """Return the error that shows `failures`, at most MAX_DIAGNOSTICS of them."""
+        lines = self.source.split("\n")
+        return CompileError(tuple(self._diagnostic(failure, lines) for failure in itertools.islice(failures, MAX_DIAGNOSTICS)))
+
+    def _diagnostic(self, failure: Failure, lines: list[str]) -> Diagnostic:
+        token = failure.token
+        line = lines[token.row - 1].removesuffix("\r")
+        help = failure.help or (self._bracket_help(failure.index) if failure.index is not None else None)
+        return Diagnostic(
+            PARSE,
+            failure.message,
+            self.location(token),
+            source_line=line.removeprefix("\ufeff") if token.row == 1 else line,
+            help=help,
+        )
+
+    def _bracket_help(self, index: int) -> str | None:
+        """Name the innermost open bracket, where the token at `index` is an end that does not close it."""
+        end = self.tokens[index]
+        if end.kind is not Kind.EOF and end.kind not in _CLOSING:
+            return None
+        opened: list[Token] = []
+        for token in self.tokens[:index]:
+            if token.kind in _CLOSERS:
+                opened.append(token)
+            elif token.kind in _CLOSING and opened:
+                opened.pop()
+        if not opened:
+            return None if end.kind is Kind.EOF else "no bracket is open here"
+        innermost = opened[-1]
+        if _CLOSERS[innermost.kind] is end.kind:
+            return None
+        return f"the innermost bracket that needs to be closed is `{innermost.text[-1]}` at {self.location(innermost)}"

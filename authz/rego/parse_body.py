@@ -1,0 +1,148 @@
+"""Bodies: literals, `some`, `every`, `not` and `with`.
+
+Knows where one literal ends and the next begins; knows no rules.
+"""
+
+from __future__ import annotations
+
+from authz.rego import nodes
+from authz.rego.nodes import Term
+from authz.rego.parse_collections import CollectionParser
+from authz.rego.parse_terms import MEMBER_2, MEMBER_3
+from authz.rego.tokens import NEWLINE, NO_GAP, Kind, Token
+
+
+class BodyParser(CollectionParser):
+    """The grammar of bodies."""
+
+    def body(self, end: Kind) -> nodes.Body:
+        """Parse literals, apart by `;` or newlines, up to `end`, which it steps over."""
+        if self.token.kind is end:
+            self.fail("found empty body")
+        self.enter()
+        literals = [self.literal()]
+        while self.token.kind is not end:
+            if self.token.kind is Kind.SEMICOLON:
+                self.advance()
+            elif self.token.gap != NEWLINE:
+                self.unexpected(rf"expected \n or ; or {end.value}", help=self._separator_help())
+            literals.append(self.literal())
+        self.depth -= 1
+        self.advance()
+        return tuple(literals)
+
+    def query(self) -> nodes.Body:
+        """Parse literals up to the end of the text; they need nothing between them."""
+        if self.token.kind is Kind.EOF:
+            self.fail("empty query")
+        literals = [self.literal()]
+        while self.token.kind is not Kind.EOF:
+            if self.token.kind is Kind.SEMICOLON:
+                self.advance()
+            literals.append(self.literal())
+        return tuple(literals)
+
+    def _separator_help(self) -> str | None:
+        token = self.token
+        if token.kind is Kind.IDENT and token.text == "in":
+            return "in Rego v0 `in` needs `import future.keywords.in`"
+        if token.kind is Kind.COMMA:
+            return "expressions of a body are separated by `;` or a new line"
+        if token.kind is Kind.LBRACE:
+            before = self.tokens[self.index - 1]
+            return f"is `{before.text}` meant as a keyword? in Rego v0 it needs an import" if before.kind is Kind.IDENT else None
+        if token.kind is Kind.UNIFY or token.kind is Kind.ASSIGN:
+            return "an expression has one `:=` or `=`; compare with `==`"
+        return None
+
+    def literal(self) -> nodes.Literal:
+        start = self.token
+        if self.is_keyword_as_name():
+            start.kind = Kind.IDENT
+        kind = start.kind
+        if kind is Kind.SOME:
+            return self._some()
+        if kind is Kind.EVERY:
+            return self._every()
+        negated = kind is Kind.NOT
+        if negated:
+            self.advance()
+            if self.token.kind in (Kind.SOME, Kind.EVERY):
+                self.unexpected(f"illegal negation of '{self.token.text}'", help="put the expression into a rule and negate that")
+        expression = self._expression()
+        return nodes.Literal(expression, negated, self._withs(), self.location(start))
+
+    def _expression(self) -> nodes.Expr:
+        left = self.infix()
+        kind = self.token.kind
+        if kind is Kind.ASSIGN:
+            self.advance()
+            return nodes.Assign(left, self.infix())
+        if kind is Kind.UNIFY:
+            self.advance()
+            return nodes.Unify(left, self.infix())
+        return nodes.TermExpr(left)
+
+    def _withs(self) -> tuple[nodes.With, ...]:
+        if self.token.kind is not Kind.WITH:
+            return ()
+        withs = []
+        while self.is_keyword(Kind.WITH):
+            withs.append(self._with())
+        return tuple(withs)
+
+    def _with(self) -> nodes.With:
+        start = self.advance()
+        if self.token.kind is not Kind.IDENT:
+            self.unexpected("expected identifier")
+        target = self.term()
+        if not isinstance(target, nodes.Ref | nodes.Var):
+            self.unexpected("expected with target path")
+        self.expect(Kind.AS, "expected as keyword")
+        return nodes.With(target, self.infix(), self.location(start))
+
+    def _some(self) -> nodes.Literal:
+        start = self.advance()
+        names = self._some_names()
+        if names is not None:
+            return nodes.Literal(nodes.SomeDecl(names), location=self.location(start))
+        key, value, domain = self._member(self.infix(), "expected `x in xs` or `x, y in xs` expression")
+        return nodes.Literal(nodes.SomeIn(key, value, domain), False, self._withs(), self.location(start))
+
+    def _some_names(self) -> tuple[nodes.Var, ...] | None:
+        """Parse `x, y, …`; None, at the first of them, where it is not a plain list of names."""
+        mark = self.mark()
+        names: list[Token] = []
+        while self.token.kind is Kind.IDENT:
+            names.append(self.advance())
+            following = self.token
+            if following.kind is not Kind.COMMA:
+                if len(names) <= 2 and self.is_keyword(Kind.IN):
+                    break
+                if following.gap == NO_GAP and following.kind in (Kind.DOT, Kind.LBRACK, Kind.LPAREN):
+                    break
+                return tuple(self.wildcard(name) if name.text == "_" else nodes.Var(name.text, self.location(name)) for name in names)
+            self.advance()
+        self.rewind(mark)
+        return None
+
+    def _every(self) -> nodes.Literal:
+        start = self.advance()
+        key, value, domain = self._member(self.infix(), "expected `x[, y] in xs { ... }` expression")
+        if key is not None and not isinstance(key, nodes.Var):
+            self.unexpected("expected key to be a variable")
+        if not isinstance(value, nodes.Var):
+            self.unexpected("expected value to be a variable")
+        if self.token.kind is not Kind.LBRACE:
+            self.unexpected("missing body")
+        self.advance()
+        body = self.body(Kind.RBRACE)
+        return nodes.Literal(nodes.Every(key, value, domain, body), False, self._withs(), self.location(start))
+
+    def _member(self, term: Term, expected: str) -> tuple[Term | None, Term, Term]:
+        """Take `[key,] value in domain` apart, or fail."""
+        if isinstance(term, nodes.Call) and term.operator == MEMBER_2:
+            return None, term.args[0], term.args[1]
+        if isinstance(term, nodes.Call) and term.operator == MEMBER_3:
+            return term.args[0], term.args[1], term.args[2]
+        self.unexpected(expected)

@@ -1,0 +1,63 @@
+"""Rego source text to syntax tree: modules, queries and terms.
+
+The grammar is in `parse_imports`, `parse_rules`, `parse_body`, `parse_collections`
+and `parse_terms`, each built on the next. Knows no scoping: names are as written.
+"""
+
+from __future__ import annotations
+
+from authz.rego import nodes
+from authz.rego.annotations import attach, read_annotations
+from authz.rego.cursor import Failure
+from authz.rego.parse_imports import HeaderParser
+from authz.rego.tokens import Kind
+
+
+def parse_module(file: str, source: str, rego_version: int = 1) -> nodes.Module:
+    """Parse one file. Raises CompileError (rego_parse_error) and nothing else."""
+    parser = HeaderParser(file, source, rego_version)
+    try:
+        return _module(parser)
+    except Failure as failure:
+        raise parser.error([failure]) from None
+
+
+def parse_query(source: str, rego_version: int = 1, file: str = "query") -> nodes.Body:
+    """Parse a query: the literals of a body, at least one. Raises CompileError."""
+    parser = HeaderParser(file, source, rego_version)
+    try:
+        return parser.query()
+    except Failure as failure:
+        raise parser.error([failure]) from None
+
+
+def parse_term(source: str) -> nodes.Term:
+    """Parse one term, ground or not. Raises CompileError."""
+    parser = HeaderParser("term", source, 1)
+    try:
+        term = parser.infix()
+        parser.expect(Kind.EOF, "expected one term")
+    except Failure as failure:
+        raise parser.error([failure]) from None
+    return term
+
+
+def _module(parser: HeaderParser) -> nodes.Module:
+    if parser.token.kind is Kind.EOF:
+        parser.fail("empty module")
+    package, package_location = parser.package()
+    imports: list[nodes.Import] = []
+    rules: list[nodes.Rule] = []
+    while parser.token.kind is not Kind.EOF:
+        kind = parser.token.kind
+        if kind is Kind.IMPORT and not parser.is_keyword_as_name():
+            imports.append(parser.import_())
+        elif kind is Kind.PACKAGE and not parser.is_keyword_as_name():
+            parser.fail("unexpected package", help="a module has one package")
+        else:
+            rules.extend(parser.rules())
+    version = 1 if parser.imports_rego_v1 else parser.rego_version
+    if version == 1 and parser.v1_failures:
+        raise parser.error(parser.v1_failures)
+    module = nodes.Module(parser.file, package, tuple(imports), tuple(rules), version, (), package_location)
+    return attach(module, read_annotations(parser), parser)
