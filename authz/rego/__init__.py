@@ -1,0 +1,43 @@
+"""Rego: modules and data in, decisions out.
+
+The face of the language. `compile` makes a `Policy`; its entry points decide and its
+`query` answers any question. Imports nothing of ours but error codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from authz.rego import compiler
+from authz.rego.artifact import ReadSet, TableInfo
+from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError
+from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
+from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
+
+
+def compile(  # noqa: A001 - the public name, always used as `rego.compile`
+    modules: Mapping[str, str],
+    data: Document = None,
+    rego_version: int | Mapping[str, int] = 1,
+    strict: bool = False,  # noqa: ARG001
+    optimize: bool = True,
+    entrypoints: Iterable[str] = (),
+) -> Policy:
+    """Compile modules (source text by file name) with base data.
+
+    `rego_version` is 0 or 1, for all files or by file name. `optimize=False` leaves out
+    tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule.
+    Raises CompileError.
+    """
+    source = compiler.make_source(modules, data, rego_version, optimize)
+    planned = compiler.plan_source(source)
+    policy = Policy(source, compiler.generate(planned, source), planned)
+    for path in entrypoints:
+        policy.entrypoint(path)
+    return policy
+
+
+__all__ = [
+    "FALSE", "NULL", "TRUE", "UNDEFINED", "BuiltinError", "CompileError", "Diagnostic", "Document", "EntryPoint", "EvalError", "Object",
+    "Policy", "ReadSet", "Set", "TableInfo", "Undefined", "Value", "compile", "from_json", "to_json",
+]  # fmt: skip

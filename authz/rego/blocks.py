@@ -1,0 +1,411 @@
+"""Python text for the blocks of a plan.
+
+Owns how steps, expressions and conditions become statements, and which nested
+bodies become functions of their own. Does not know rules, tables or modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from authz.rego import errors
+from authz.rego import plan as p
+from authz.rego.builtins import BUILTINS
+from authz.rego.nodes import Location
+from authz.rego.planner import walk
+from authz.rego.pool import Pool
+from authz.rego.program import Path
+from authz.rego.values import Value
+
+MAX_LOOPS = 16
+"""Iterations that may nest in one body: Python allows 20 nested blocks in a function."""
+
+
+class Unit(Protocol):
+    """The module under generation, as far as a block needs it."""
+
+    pool: Pool
+    mocked: frozenset[str]
+
+    def closure(self, prefix: str, params: tuple[str, ...], write: Callable[[BlockWriter], None]) -> str:
+        """Add a function written by `write`; return its name."""
+        ...
+
+    def function_name(self, path: Path) -> str:
+        """Return the name of a rule's function."""
+        ...
+
+
+class BlockWriter:
+    """Writes one function's body. `fail` is the statement that gives up the current path."""
+
+    def __init__(self, unit: Unit, fail: str = "return None") -> None:
+        self.unit = unit
+        self.lines: list[tuple[str, Location | None]] = []
+        self.depth = 1
+        self.loops = 0
+        self.fail = fail
+        self.location: Location | None = None
+        self.prefixes: dict[tuple[str, tuple[p.Atom, ...]], str] = {}
+        self.temporaries = 0
+
+    # Text
+
+    def line(self, text: str) -> None:
+        self.lines.append(("    " * self.depth + text, self.location))
+
+    def failing(self, condition: str) -> None:
+        self.line(f"if {condition}: {self.fail}")
+
+    def temporary(self) -> str:
+        self.temporaries += 1
+        return f"x{self.temporaries}"
+
+    def atom(self, atom: p.Atom) -> str:
+        return atom.name if isinstance(atom, p.Local) else self.constant(atom.value)
+
+    def constant(self, value: Value) -> str:
+        return self.unit.pool.constant(value)
+
+    # Steps
+
+    def block(self, block: p.Block, used: frozenset[str]) -> None:
+        """Write the steps; what follows is written where the block has a solution."""
+        for index, step in enumerate(block):
+            if step.location.row:
+                self.location = step.location
+            following = block[index + 1] if index + 1 < len(block) else None
+            self._step(step, following, used)
+
+    def _step(self, step: p.Step, following: p.Step | None, used: frozenset[str]) -> None:
+        match step:
+            case p.Let(name, expr):
+                self.assign(name, expr)
+                if not _tested_next(name, following):
+                    self.failing(f"{name} is None")
+            case p.Check(cond):
+                self._check(cond)
+            case p.Loop(collection, key, value):
+                self._loop(self.atom(collection), key if key in used else None, value if value in used else None)
+            case p.LoopRelation(call, value):
+                self._relation(call, value)
+            case p.Scope():
+                self._scope(step)
+
+    def _enter_loop(self) -> None:
+        self.loops += 1
+        if self.loops > MAX_LOOPS:
+            location = self.location
+            assert location is not None
+            raise errors.compile_error(errors.COMPILE, f"more than {MAX_LOOPS} nested iterations in one body", location,
+                                       help="move a part of the body into a rule of its own")  # fmt: skip
+        self.depth += 1
+        self.fail = "continue"
+
+    def _loop(self, collection: str, key: str | None, value: str | None) -> None:
+        if key is not None and value is not None:
+            self.line(f"for {key}, {value} in items({collection}):")
+        elif key is not None:
+            self.line(f"for {key} in keys_of({collection}):")
+        else:
+            self.line(f"for {value or '_'} in values_of({collection}):")
+        self._enter_loop()
+
+    def _relation(self, call: p.CallBuiltin, value: str) -> None:
+        results = self.temporary()
+        self._call_builtin(results, call)
+        self.failing(f"{results} is None")
+        self.line(f"for {value} in {results}:")
+        self._enter_loop()
+
+    def _scope(self, step: p.Scope) -> None:
+        parts = "".join(self._modifier(step.base, modifier) + ", " for modifier in step.modifiers)
+        self.line(f"{step.name} = scope({step.base}, ({parts}))")
+
+    def _modifier(self, ctx: str, modifier: p.Modifier) -> str:
+        if modifier.root == "function":
+            name = self.constant(".".join(modifier.path))
+            if modifier.value is not None:
+                return f'("value", {name}, {self.atom(modifier.value)})'
+            assert modifier.callable_path is not None
+            return f'("call", {name}, {self._callable(modifier.callable_path)})'
+        assert modifier.value is not None
+        path = modifier.path if modifier.root == "input" else ("data", *modifier.path)
+        return f'("{modifier.root}", {self.constant(path)}, {self.atom(modifier.value)})'
+
+    def _callable(self, path: Path) -> str:
+        if path[0] == "data":
+            return self.unit.function_name(path)
+        return self.lifted(".".join(path))
+
+    def lifted(self, name: str) -> str:
+        """Return the expression for a built-in as a function of a context and values."""
+        return f"{self.unit.pool.builtin(name)}_lifted"
+
+    # Expressions
+
+    def assign(self, name: str, expr: p.Expr) -> None:
+        """Write `name = expr`; None where it is undefined."""
+        match expr:
+            case p.Const() | p.Local():
+                self.line(f"{name} = {self.atom(expr)}")
+            case p.Input(ctx, path):
+                self.line(f"{name} = {self.input_path(ctx, path)}")
+            case p.BaseData(ctx, path):
+                self.line(f"{name} = get_data({ctx}.data, ({''.join(self.atom(step) + ', ' for step in path)}))")
+            case p.RuleValue(ctx, path):
+                self.line(f"{name} = {self.unit.function_name(path)}({ctx})")
+            case p.Document(ctx, path):
+                self.line(f"{name} = document({ctx}, {self.unit.pool.place(path)})")
+            case p.Lookup(base, key):
+                self.line(f"{name} = {self._lookup(self.atom(base), key)}")
+            case p.CallBuiltin():
+                self._call_builtin(name, expr)
+                if BUILTINS[expr.name].returns_bool and expr.name not in self.unit.mocked:
+                    self.line(f"{name} = BOOL[{name}]")
+            case p.CallRule():
+                self._call_rule(name, expr)
+            case p.MakeArray(items):
+                self.line(f"{name} = ({''.join(self.atom(item) + ', ' for item in items)})")
+            case p.MakeSet(items):
+                self.line(f"{name} = Set(({''.join(self.atom(item) + ', ' for item in items)}))")
+            case p.MakeObject(pairs):
+                self.line(f"{name} = Object(({''.join(f'({self.atom(k)}, {self.atom(v)}), ' for k, v in pairs)}))")
+            case p.Comprehension():
+                self._comprehension(name, expr)
+
+    def input_path(self, ctx: str, path: tuple[p.Atom, ...]) -> str:
+        """Write the steps to a path of the input that were not taken yet; return its name."""
+        known = self.prefixes.get((ctx, path))
+        if known is not None:
+            return known
+        name = self.temporary()
+        if not path:
+            self.line(f"{name} = {ctx}.input")
+        else:
+            base = self.input_path(ctx, path[:-1])
+            self.line(f"{name} = {self._lookup(base, path[-1])}")
+        self.prefixes[(ctx, path)] = name
+        return name
+
+    def _lookup(self, base: str, key: p.Atom) -> str:
+        text = self.atom(key)
+        if isinstance(key, p.Const) and isinstance(key.value, str):
+            return f"{base}.get({text}) if {base}.__class__ is Object else get({base}, {text})"
+        return f"get({base}, {text})"
+
+    def _call_builtin(self, name: str, call: p.CallBuiltin) -> None:
+        builtin = BUILTINS[call.name]
+        args = "".join(self.atom(arg) + ", " for arg in call.args)
+        if call.name in self.unit.mocked:
+            self.line(f"{name} = replaced({call.ctx}, {self.constant(call.name)}, {self.lifted(call.name)}, ({args}))")
+            return
+        context = f"{call.ctx}, " if builtin.needs_context else ""
+        location = self.unit.pool.location(call.location)
+        self.line("try:")
+        self.line(f"    {name} = {self.unit.pool.builtin(call.name)}({(context + args).removesuffix(', ')})")
+        self.line("except BuiltinError as error:")
+        self.line(f"    {name} = {call.ctx}.failed(error, {location})")
+
+    def _call_rule(self, name: str, call: p.CallRule) -> None:
+        function = self.unit.function_name(call.path)
+        dotted = ".".join(call.path)
+        args = "".join(", " + self.atom(arg) for arg in call.args)
+        if dotted in self.unit.mocked:
+            self.line(f"{name} = replaced({call.ctx}, {self.constant(dotted)}, {function}, ({args[2:]}{',' if args else ''}))")
+        else:
+            self.line(f"{name} = {function}({call.ctx}{args})")
+
+    def _comprehension(self, name: str, expr: p.Comprehension) -> None:
+        heads = (expr.value,) if expr.key is None else (expr.key, expr.value)
+        params = free_names(expr.block, heads)
+        used = used_names((expr.block, heads))
+
+        def write(writer: BlockWriter) -> None:
+            writer.line({"array": "out = list()", "set": "out = set()", "object": "out = dict()"}[expr.kind])
+            writer.once(expr.block, used)
+            writer.line(_collect(writer, expr))
+            writer.depth = 1
+            writer.line({"array": "return tuple(out)", "set": "return Set(out)", "object": "return Object(out)"}[expr.kind])
+
+        function = self.unit.closure("k", params, write)
+        self.line(f"{name} = {function}({', '.join(params)})")
+
+    def once(self, block: p.Block, used: frozenset[str]) -> None:
+        """Write the block so that giving up a path goes on behind it."""
+        self.line("for _ in ONCE:")
+        self._enter_loop()
+        self.block(block, used)
+
+    # Conditions
+
+    def _check(self, cond: p.Cond) -> None:
+        if isinstance(cond, p.NoSolution):
+            self._no_solution(cond)
+        elif isinstance(cond, p.Every):
+            self._every(cond)
+        elif isinstance(cond, p.Holds):
+            self.failing(self._holds(cond, negate=True))
+        elif isinstance(cond, p.Never):
+            self.line(self.fail)
+        else:
+            self.failing(self._simple(cond, negate=True))
+
+    def _holds(self, cond: p.Holds, *, negate: bool) -> str:
+        name = self.temporary()
+        self._call_builtin(name, cond.call)
+        if cond.call.name in self.unit.mocked:
+            return f"{name} is None or {name} is FALSE" if negate else f"{name} is not None and {name} is not FALSE"
+        return f"not {name}" if negate else name
+
+    def _simple(self, cond: p.Cond, *, negate: bool) -> str:
+        match cond:
+            case p.Truthy(atom):
+                name = self.atom(atom)
+                return f"{name} is None or {name} is FALSE" if negate else f"{name} is not None and {name} is not FALSE"
+            case p.Equal(left, right):
+                return f"{self.atom(left)} {'!=' if negate else '=='} {self.atom(right)}"
+            case p.IsArray(atom, size):
+                name = self.atom(atom)
+                text = f"{name}.__class__ is tuple and len({name}) == {size}"
+            case p.IsObject(atom, size):
+                name = self.atom(atom)
+                text = f"{name}.__class__ is Object and len({name}) == {size}"
+            case _:
+                text = "False"
+        return f"not ({text})" if negate else text
+
+    def _no_solution(self, cond: p.NoSolution) -> None:
+        """Write nested conditions instead of a function: a negated literal never iterates by itself."""
+        if any(isinstance(step, p.Loop | p.LoopRelation) for step in cond.block):
+            return self._no_solution_closure(cond)
+        flag, depth, prefixes = self.temporary(), self.depth, dict(self.prefixes)
+        self.line(f"{flag} = False")
+        for step in cond.block:
+            self._nested(step)
+        self.line(f"{flag} = True")
+        self.depth, self.prefixes = depth, prefixes
+        self.failing(flag)
+        return None
+
+    def _nested(self, step: p.Step) -> None:
+        match step:
+            case p.Let(name, expr):
+                self.assign(name, expr)
+                self.line(f"if {name} is not None:")
+            case p.Check(p.Holds() as cond):
+                self.line(f"if {self._holds(cond, negate=False)}:")
+            case p.Check(p.NoSolution() | p.Every() as cond):
+                self._nested_closure(cond)
+            case p.Check(cond):
+                self.line(f"if {self._simple(cond, negate=False)}:")
+            case p.Scope():
+                return self._scope(step)
+        self.depth += 1
+        return None
+
+    def _nested_closure(self, cond: p.NoSolution | p.Every) -> None:
+        check = (p.Check(cond),)
+        self.line(f"if {self._solves(check)}:")
+
+    def _no_solution_closure(self, cond: p.NoSolution) -> None:
+        self.failing(self._solves(cond.block))
+
+    def _solves(self, block: p.Block) -> str:
+        """Add a function that tells whether the block has a solution; return the call of it."""
+        params, used = free_names(block, ()), used_names(block)
+
+        def write(writer: BlockWriter) -> None:
+            writer.fail = "return False"
+            writer.block(block, used)
+            writer.line("return True")
+            writer.depth = 1
+            writer.line("return False")
+
+        return f"{self.unit.closure('k', params, write)}({', '.join(params)})"
+
+    def _every(self, cond: p.Every) -> None:
+        names = (cond.value,) if cond.key is None else (cond.key, cond.value)
+        used = used_names(cond.block)
+        params = tuple(name for name in free_names(cond.block, ()) if name not in names)
+
+        def write(writer: BlockWriter) -> None:
+            writer.fail = "return False"
+            writer.block(cond.block, used)
+            writer.line("return True")
+            writer.depth = 1
+            writer.line("return False")
+
+        function = self.unit.closure("k", params + names, write)
+        domain, flag = self.atom(cond.domain), self.temporary()
+        self.failing(f"{domain}.__class__ not in COLLECTIONS")
+        self.line(f"{flag} = True")
+        target = f"{cond.key}, {cond.value} in items({domain})" if cond.key else f"{cond.value} in values_of({domain})"
+        self.line(f"for {target}:")
+        self.line(f"    if not {function}({', '.join(params + names)}):")
+        self.line(f"        {flag} = False")
+        self.line("        break")
+        self.failing(f"not {flag}")
+
+
+def _collect(writer: BlockWriter, expr: p.Comprehension) -> str:
+    value = writer.atom(expr.value)
+    if expr.kind == "array":
+        return f"out.append({value})"
+    if expr.kind == "set":
+        return f"out.add({value})"
+    assert expr.key is not None
+    return f"put(out, {writer.atom(expr.key)}, {value}, {writer.unit.pool.location(expr.location)})"
+
+
+def _tested_next(name: str, following: p.Step | None) -> bool:
+    """Tell whether the next step fails for an undefined `name` anyway, so that no test of its own is needed."""
+    if not isinstance(following, p.Check):
+        return False
+    cond = following.cond
+    if isinstance(cond, p.Truthy):
+        return cond.atom == p.Local(name)
+    if isinstance(cond, p.Equal):
+        sides = (cond.left, cond.right)
+        return p.Local(name) in sides and any(isinstance(side, p.Const) for side in sides)
+    return isinstance(cond, p.IsArray | p.IsObject) and cond.atom == p.Local(name)
+
+
+def used_names(node: object) -> frozenset[str]:
+    """Return every local that a plan reads."""
+    return frozenset(item.name for item in walk(node) if isinstance(item, p.Local))
+
+
+def free_names(block: p.Block, heads: tuple[p.Atom, ...]) -> tuple[str, ...]:
+    """Return the locals and contexts that a nested body takes from outside, sorted."""
+    bound: set[str] = set()
+    used: set[str] = set()
+    for item in walk((block, heads)):
+        bound.update(_bound_by(item))
+        used.update(_used_by(item))
+    return tuple(sorted(used - bound))
+
+
+def _bound_by(item: object) -> Iterator[str]:
+    match item:
+        case p.Let(name) | p.Scope(name):
+            yield name
+        case p.Loop(_, key, value) | p.Every(_, _, key, value):
+            yield from (name for name in (key, value) if name is not None)
+        case p.LoopRelation(_, value):
+            yield value
+
+
+def _used_by(item: object) -> Iterator[str]:
+    match item:
+        case p.Local(name):
+            yield name
+        case p.Scope(_, base):
+            yield base
+        case (
+            p.Input(ctx) | p.BaseData(ctx) | p.RuleValue(ctx) | p.Document(ctx) | p.CallBuiltin(ctx)
+            | p.CallRule(ctx) | p.Comprehension(ctx) | p.Every(ctx)
+        ):  # fmt: skip
+            yield ctx
+

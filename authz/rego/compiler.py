@@ -1,0 +1,89 @@
+"""The compiler's driver: sources in, artifact out.
+
+Owns the order of the stages and the options that change it. Each stage is a module of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from authz.rego import parser, nodes
+from authz.rego import plan as p
+from authz.rego.artifact import Artifact, Entry, TableInfo
+from authz.rego.codegen import Code, Generator, scan_modifiers
+from authz.rego.optimize import optimized
+from authz.rego.planner import Planned, plan_modules
+from authz.rego.program import Kind, Path
+from authz.rego.reads import read_sets
+from authz.rego.table import Table, build_table
+from authz.rego.values import EMPTY_OBJECT, Document, Value, from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a policy is compiled from; kept so that a query can extend it later."""
+
+    modules: tuple[tuple[str, str], ...]
+    versions: tuple[tuple[str, int], ...]
+    data: Value
+    optimize: bool
+
+
+def make_source(modules: Mapping[str, str], data: Document, rego_version: int | Mapping[str, int], optimize: bool) -> Source:
+    """Return the source of a policy, its data as a value. Raises CompileError for data that is not JSON."""
+    names = sorted(modules)
+    versions = tuple((name, rego_version if isinstance(rego_version, int) else rego_version.get(name, 1)) for name in names)
+    return Source(tuple((name, modules[name]) for name in names), versions, EMPTY_OBJECT if data is None else from_json(data), optimize)
+
+
+def parse_source(source: Source) -> tuple[nodes.Module, ...]:
+    versions = dict(source.versions)
+    return tuple(parser.parse_module(name, text, versions[name]) for name, text in source.modules)
+
+
+def plan_source(source: Source) -> Planned:
+    """Parse and plan. Raises CompileError."""
+    return plan_modules(parse_source(source))
+
+
+def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> tuple[Planned, dict[Path, Table]]:
+    """Return the optimised plans and the tables of the rules that profit from one."""
+    if not source.optimize:
+        return planned, {}
+    better = optimized(planned, source.data, overridden, mocked)
+    tables: dict[Path, Table] = {}
+    for path in better.order:
+        table = build_table(better, path, mocked, overridden)
+        if table is not None:
+            tables[path] = table
+    return better, tables
+
+
+def generate(planned: Planned, source: Source, extra_mocked: frozenset[str] = frozenset(), extra_overridden: frozenset[Path] = frozenset()) -> Artifact:
+    """Generate the code of every rule. The extras are replaced by a query's `with` only."""
+    mocked, overridden = scan_modifiers(tuple(planned.plans.values()))
+    mocked, overridden = mocked | extra_mocked, overridden | extra_overridden
+    final, tables = tables_of(planned, source, overridden, mocked)
+    numbers = {path: plan.number for path, plan in final.plans.items()}
+    generator = Generator(numbers, mocked, overridden)
+    for path in final.order:
+        generator.rule(final.plans[path], tables.get(path))
+    return make_artifact("policy", generator.code(), final, tables, source.data)
+
+
+def make_artifact(name: str, code: Code, planned: Planned, tables: Mapping[Path, Table], data: Value) -> Artifact:
+    reads = read_sets(planned)
+    entries = {
+        path[1:]: Entry(code.functions[path], reads[path], tables[path].info() if path in tables else TableInfo(0, 0, 0))
+        for path, plan in planned.plans.items()
+        if plan.kind is not Kind.FUNCTION
+    }
+    pool = code.pool
+    functions = frozenset(path for path, plan in planned.plans.items() if plan.kind is Kind.FUNCTION)
+    return Artifact(
+        name, code.text, tuple(pool.constants), tuple(pool.builtins), tuple(pool.locations), tuple(pool.places), tuple(pool.tables),
+        dict(code.functions), functions, code.line_map, len(planned.plans), data, entries,
+    )  # fmt: skip
+
+

@@ -1,0 +1,62 @@
+"""Linking: generated text becomes functions, with its constants, built-ins and places supplied.
+
+Owns the namespace that generated code runs in and its registration with `linecache`, so
+that a traceback shows the generated line. Knows nothing of plans.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable
+from typing import Any
+
+from authz.rego.artifact import Artifact
+from authz.rego.builtins import BUILTINS
+from authz.rego.nodes import NOWHERE
+from authz.rego.program import Path
+from authz.rego.runtime import EXPORTED, Context, Place, lifted
+from authz.rego.values import Value
+
+RuleFunction = Callable[[Context], Value | None]
+
+
+def link(artifact: Artifact, base: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Run the generated module; return its namespace. `base` supplies what it refers to elsewhere."""
+    namespace: dict[str, Any] = dict(EXPORTED if base is None else base)
+    namespace.update({f"K{index}": value for index, value in enumerate(artifact.constants)})
+    namespace.update({f"L{index}": location for index, location in enumerate(artifact.locations)})
+    namespace.update({f"T{index}": table for index, table in enumerate(artifact.tables)})
+    for index, name in enumerate(artifact.builtins):
+        builtin = BUILTINS[name]
+        namespace[f"B{index}"] = builtin.call
+        namespace[f"B{index}_lifted"] = lifted(builtin.call, builtin.needs_context, NOWHERE)
+    filename = f"<rego {artifact.name}>"
+    lines = artifact.text.splitlines(keepends=True)
+    linecache.cache[filename] = (len(artifact.text), None, lines, filename)
+    exec(compile(artifact.text, filename, "exec"), namespace)  # noqa: S102 - the text is ours: see codegen
+    _link_places(artifact, namespace)
+    return namespace
+
+
+def _link_places(artifact: Artifact, namespace: dict[str, Any]) -> None:
+    if artifact.places:
+        root = Place(("data",), {})
+        for path, function in sorted(artifact.functions.items()):
+            _hang(root, path, None if path in artifact.function_paths else namespace[function])
+        for index, path in enumerate(artifact.places):
+            namespace[f"P{index}"] = _find(root, path)
+
+
+def _hang(root: Place, path: Path, rule: RuleFunction | None) -> None:
+    place = root
+    for depth, name in enumerate(path[1:-1], start=2):
+        place = place.children.setdefault(name, Place(path[:depth], {}))
+    if rule is not None:
+        place.children[path[-1]] = Place(path, {}, rule)
+
+
+def _find(root: Place, path: Path) -> Place:
+    place = root
+    for depth, name in enumerate(path[1:], start=2):
+        place = place.children.get(name) or Place(path[:depth], {})
+    return place

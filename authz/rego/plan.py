@@ -1,0 +1,271 @@
+"""The plan: what a rule does, step by step, with every variable's binding decided.
+
+Plain values, printed by `authz compile --emit plan`. A block is a list of steps of which
+each may fail (the block then has no further solution on that path) and a `Loop` opens an
+iteration that the rest of the block runs in. `ctx` names the evaluation context in
+which an expression reads `input`, `data` and rules: `c`, or a `with` scope's name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias, Union
+
+from authz.rego.nodes import NOWHERE, Location
+from authz.rego.program import Kind, Path
+from authz.rego.values import Value
+
+# Expressions. Each yields a value or is undefined; none iterates.
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    name: str
+
+
+Atom: TypeAlias = Union[Const, Local]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """`input` at a path."""
+
+    ctx: str
+    path: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseData:
+    """Base data at a path below `data`; no rule stands at or above it."""
+
+    ctx: str
+    path: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleValue:
+    """The document that a group of rules makes."""
+
+    ctx: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The whole document at a place in the tree: rules and base data together."""
+
+    ctx: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """`base[key]`."""
+
+    base: Atom
+    key: Atom
+
+
+@dataclass(frozen=True, slots=True)
+class CallBuiltin:
+    ctx: str
+    name: str
+    args: tuple[Atom, ...]
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRule:
+    ctx: str
+    path: Path
+    args: tuple[Atom, ...]
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MakeArray:
+    items: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSet:
+    items: tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeObject:
+    pairs: tuple[tuple[Atom, Atom], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    """Collects `value` (under `key`) of every solution of `block`; kind is array, set or object."""
+
+    ctx: str
+    kind: str
+    block: Block
+    key: Atom | None
+    value: Atom
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+Expr: TypeAlias = Union[
+    Const, Local, Input, BaseData, RuleValue, Document, Lookup, CallBuiltin, CallRule,
+    MakeArray, MakeSet, MakeObject, Comprehension,
+]  # fmt: skip
+
+# Conditions.
+
+
+@dataclass(frozen=True, slots=True)
+class Truthy:
+    """The value is defined and not false."""
+
+    atom: Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Equal:
+    left: Atom
+    right: Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """A built-in that is declared boolean gives true."""
+
+    call: CallBuiltin
+
+
+@dataclass(frozen=True, slots=True)
+class IsArray:
+    atom: Atom
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class IsObject:
+    atom: Atom
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """A condition that the compiler knows to fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSolution:
+    """`not`: the block has no solution."""
+
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """The block has a solution for every (key, value) of the domain."""
+
+    ctx: str
+    domain: Atom
+    key: str | None
+    value: str
+    block: Block
+
+
+Cond: TypeAlias = Union[Truthy, Equal, Holds, IsArray, IsObject, Never, NoSolution, Every]
+
+# Steps.
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Bind a local; fails if the expression is undefined."""
+
+    name: str
+    expr: Expr
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    cond: Cond
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Run the rest of the block for every key and value of a collection (a set's members are both)."""
+
+    collection: Atom
+    key: str | None
+    value: str | None
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LoopRelation:
+    """Run the rest of the block for every result of a relation (`walk`)."""
+
+    call: CallBuiltin
+    value: str
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Modifier:
+    """One `with`: `root` is input, data or function; `path` what is replaced; `value` by what.
+
+    `callable_path` names the function or built-in that replaces a function, if it is not a value.
+    """
+
+    root: str
+    path: Path
+    value: Atom | None
+    callable_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Make a context named `name` from `base` with the modifiers."""
+
+    name: str
+    base: str
+    modifiers: tuple[Modifier, ...]
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+Step: TypeAlias = Union[Let, Check, Loop, LoopRelation, Scope]
+Block: TypeAlias = tuple[Step, ...]
+
+# Rules.
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One body with its head: `keys` below the group's path, `key` of a set, `value`; `orelse` follows if it has no solution."""
+
+    block: Block
+    keys: tuple[Atom, ...]
+    key: Atom | None
+    value: Atom
+    params: tuple[str, ...]
+    location: Location = field(default=NOWHERE, compare=False)
+    orelse: Definition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlan:
+    """A group of rules, planned. `default` is a definition that cannot fail for want of input."""
+
+    path: Path
+    kind: Kind
+    number: int
+    definitions: tuple[Definition, ...]
+    default: Definition | None
+    arity: int
+    location: Location = field(default=NOWHERE, compare=False)

@@ -1,0 +1,141 @@
+"""From modules to plans: drives name resolution, expansion, safety and lowering, rule by rule.
+
+Owns the order of the passes and how a head becomes part of its body. Generates no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+
+from authz.rego import nodes, program, resolve, safety
+from authz.rego import plan as p
+from authz.rego.builtins import BUILTINS
+from authz.rego.expand import Expander
+from authz.rego.lower import TRUE_ATOM, Lowerer, Names
+from authz.rego.nodes import Term, Var
+from authz.rego.program import Group, Kind, Member, Path, Program
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Everything that is known of a set of modules before code is generated."""
+
+    program: Program
+    plans: dict[Path, p.RulePlan]
+    order: tuple[Path, ...]
+    arity: safety.Arity
+
+
+def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
+    """Plan every rule. Raises CompileError."""
+    scopes = resolve.global_names(modules)
+    resolved = [_resolve_module(module, scopes[module.file]) for module in modules]
+    tree = program.build(resolved)
+    arity = safety.Arity(_arities(tree))
+    plans = {path: plan_group(group, tree, arity) for path, group in tree.groups.items()}
+    uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
+    order = program.check_recursion(tree, uses)
+    return Planned(tree, plans, tuple(group.path for group in order), arity)
+
+
+def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p.Atom]]:
+    """Plan a query; return its block and the atoms of its named variables by name."""
+    scope = resolve.Globals((), {}, frozenset(), frozenset(path for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION))
+    flat = tuple(Expander().body(resolve.Resolver(scope).query(body)))
+    ordered = safety.order_body(flat, frozenset(), planned.arity)
+    lowerer = Lowerer(planned.program, planned.arity, Names(), {})
+    lowerer.body(ordered)
+    own = {name for literal in flat for name in safety.own_vars(literal)}
+    named = {resolve.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
+    return tuple(lowerer.steps), named
+
+
+def _resolve_module(module: nodes.Module, scope: resolve.Globals) -> nodes.Module:
+    rules = tuple(resolve.Resolver(scope).rule(rule) for rule in module.rules)
+    return nodes.Module(
+        module.file, module.package, module.imports, rules, module.rego_version, module.annotations, module.package_location
+    )  # fmt: skip
+
+
+def _arities(tree: Program) -> dict[tuple[str, ...], int]:
+    arities = {tuple(name.split(".")): len(item.params) for name, item in BUILTINS.items()}
+    arities.update((path, group.arity) for path, group in tree.groups.items() if group.kind is Kind.FUNCTION)
+    return arities
+
+
+def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
+    """Plan the definitions of one group."""
+    definitions = tuple(_Definer(tree, arity).definition(member) for member in group.members)
+    default = None
+    if group.default is not None:
+        default = _Definer(tree, arity).definition(Member(group.default, ()))
+    return p.RulePlan(group.path, group.kind, group.number, definitions, default, group.arity, group.location)
+
+
+class _Definer:
+    """Plans one rule with its `else` chain."""
+
+    def __init__(self, tree: Program, arity: safety.Arity) -> None:
+        self.tree = tree
+        self.arity = arity
+        self.names = Names()
+
+    def definition(self, member: Member) -> p.Definition:
+        rule = member.rule
+        orelse = None if rule.orelse is None else self.definition(Member(rule.orelse, member.keys))
+        expander = Expander()
+        flat = expander.body(rule.body)
+        heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
+        extras, terms = expander.head(heads)
+        lowerer, params = self._arguments(rule.head.args or ())
+        bound = frozenset(lowerer.env)
+        ordered = safety.order_body(tuple(flat + extras), bound, self.arity)
+        safety.check_head(terms, ordered, bound, self.arity)
+        lowerer.body(ordered)
+        atoms = [lowerer.atom(term) for term in terms]
+        value = atoms.pop() if rule.head.value is not None else TRUE_ATOM
+        key = atoms.pop() if rule.head.key is not None else None
+        return p.Definition(tuple(lowerer.steps), tuple(atoms), key, value, params, rule.location, orelse)
+
+    def _arguments(self, args: tuple[Term, ...]) -> tuple[Lowerer, tuple[str, ...]]:
+        """Return a lowerer in which the arguments are bound, and the parameters' names."""
+        lowerer = Lowerer(self.tree, self.arity, self.names, {})
+        params = tuple(f"a{index}" for index in range(len(args)))
+        patterns = []
+        for param, arg in zip(params, args, strict=True):
+            if isinstance(arg, Var) and arg.name not in lowerer.env:
+                lowerer.env[arg.name] = p.Local(param)
+            else:
+                patterns.append((param, arg))
+        for param, arg in patterns:
+            lowerer._match(arg, p.Local(param), arg.location)
+        return lowerer, params
+
+
+def used_groups(node: object, tree: Program) -> Iterator[Path]:
+    """Yield the paths of the groups that a plan refers to."""
+    for item in walk(node):
+        match item:
+            case p.RuleValue(_, path) | p.CallRule(_, path):
+                yield path
+            case p.Document(_, path):
+                place = tree.root.find(path[1:])
+                if place is not None:
+                    yield from (group.path for group in place.groups())
+            case p.Modifier(callable_path=path) if path is not None and path[0] == "data":
+                yield path
+
+
+def walk(node: object, enter: Callable[[object], bool] = lambda _: True) -> Iterator[object]:
+    """Yield every plan element at or below `node`, each before its parts."""
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, tuple):
+            stack.extend(reversed(item))
+        elif is_dataclass(item) and not isinstance(item, type) and not isinstance(item, p.Const | nodes.Location) and enter(item):
+            yield item
+            stack.extend(getattr(item, field.name) for field in reversed(fields(item)))
+        elif isinstance(item, Mapping):
+            stack.extend(item.values())

@@ -1,0 +1,189 @@
+"""A compiled policy and its entry points: what a caller holds and asks.
+
+Owns linking on first use, evaluation contexts and queries. The clock is the caller's: only `query`
+and `decide`, the conveniences for people and tests, fall back to the current time.
+"""
+
+from __future__ import annotations
+
+import pickle
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from authz.rego import compiler, errors, parser
+from authz.rego import plan as p
+from authz.rego.artifact import Artifact, Entry, ReadSet, TableInfo
+from authz.rego.blocks import used_names
+from authz.rego.codegen import Generator, scan_modifiers
+from authz.rego.compiler import Source
+from authz.rego.errors import EvalError
+from authz.rego.linker import RuleFunction, link
+from authz.rego.nodes import NOWHERE
+from authz.rego.planner import Planned, plan_query
+from authz.rego.pool import Pool
+from authz.rego.program import Path
+from authz.rego.runtime import Context
+from authz.rego.terms import parse_value
+from authz.rego.values import Document, Value, from_json, to_json
+
+
+class Undefined:
+    """The type of UNDEFINED, what `decide` gives where a rule has no value; it is neither false nor null."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNDEFINED: Final = Undefined()
+_ABSENT: Final[Any] = object()
+
+
+def current_time_ns() -> int:
+    """Return the current time, for callers that do not bring their own."""
+    elapsed = datetime.now(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    return ((elapsed.days * 86400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds) * 1000
+
+
+class EntryPoint:
+    """One rule of a policy, ready to be asked."""
+
+    __slots__ = ("_data", "_function", "_size", "path", "reads", "table")
+
+    def __init__(self, path: str, entry: Entry, function: RuleFunction, artifact: Artifact) -> None:
+        self.path = path
+        self.reads: ReadSet = entry.reads
+        self.table: TableInfo = entry.table
+        self._function = function
+        self._data = artifact.data
+        self._size = artifact.memo_size
+
+    def evaluate(self, document: Value | None, now_ns: int) -> Value | None:
+        """Return the rule's value for an input document, or None where it is undefined. Raises EvalError."""
+        try:
+            return self._function(Context(document, self._data, self._size, now_ns))
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+
+    def decide(self, document: Document = _ABSENT, *, now_ns: int | None = None) -> Document | Undefined:
+        """Return the rule's value as JSON, or UNDEFINED. Raises EvalError, ValueError for an input that is not JSON."""
+        value = None if document is _ABSENT else from_json(document)
+        result = self.evaluate(value, current_time_ns() if now_ns is None else now_ns)
+        return UNDEFINED if result is None else to_json(result)
+
+
+class Policy:
+    """A set of modules and data, compiled."""
+
+    def __init__(self, source: Source, artifact: Artifact, planned: Planned | None = None) -> None:
+        self.source = source
+        self.artifact = artifact
+        self._planned = planned
+        self._namespace = link(artifact)
+        self._variants: dict[tuple[frozenset[str], frozenset[Path], bool], tuple[Artifact, dict[str, Any]]] = {}
+
+    @property
+    def entrypoints(self) -> tuple[str, ...]:
+        """The paths of all rules, sorted, as `entrypoint` takes them."""
+        return tuple(sorted("/".join(path) for path in self.artifact.entries))
+
+    def entrypoint(self, path: str) -> EntryPoint:
+        """Return the rule at a path such as `envoy/authz/allow`. Raises CompileError if there is none."""
+        steps = tuple(step for step in path.split("/") if step)
+        entry = self.artifact.entries.get(steps)
+        if entry is None:
+            raise errors.compile_error(
+                errors.COMPILE, f"entry point `{path}` is not a rule of the policy", NOWHERE, help=_entry_help(self.entrypoints)
+            )
+        return EntryPoint("/".join(steps), entry, self._namespace[entry.function], self.artifact)
+
+    def to_bytes(self) -> bytes:
+        """Return the policy in a form that another process of the same version can take over."""
+        return pickle.dumps((self.source, self.artifact), protocol=5)
+
+    @staticmethod
+    def from_bytes(content: bytes) -> Policy:
+        """Return the policy of `to_bytes`. Only for bytes of our own processes: unpickling trusts them."""
+        source, artifact = pickle.loads(content)  # noqa: S301
+        return Policy(source, artifact)
+
+    def query(
+        self,
+        query: str,
+        input: Document = _ABSENT,  # noqa: A002 - Rego's word
+        input_term: str | None = None,
+        strict_builtin_errors: bool = False,
+        now_ns: int | None = None,
+    ) -> list[dict[str, Document]]:
+        """Return the bindings of every solution of a query over the whole policy.
+
+        `input_term` is the input as a Rego term and wins over `input`; neither: input is
+        undefined. Strict: the first failing built-in raises EvalError instead of being undefined.
+        """
+        document = None if input is _ABSENT else from_json(input)
+        if input_term is not None:
+            document = parse_value(input_term)
+        artifact, function, names = self._compile_query(query, strict_builtin_errors)
+        moment = current_time_ns() if now_ns is None else now_ns
+        context = Context(document, artifact.data, artifact.memo_size, moment, strict_builtin_errors)
+        solutions: list[tuple[Value, ...]] = []
+        try:
+            function(context, solutions)
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+        return [{name: to_json(value) for name, value in zip(names, solution, strict=True)} for solution in solutions]
+
+    def _compile_query(self, query: str, strict: bool) -> tuple[Artifact, Any, tuple[str, ...]]:
+        planned = self._plans()
+        version = max((version for _, version in self.source.versions), default=1)
+        block, named = plan_query(planned, parser.parse_query(query, version))
+        mocked, overridden = scan_modifiers(block)
+        artifact, namespace = self._variant(mocked, overridden, strict)
+        all_mocked, all_overridden = scan_modifiers((tuple(planned.plans.values()), block))
+        numbers = {path: plan.number for path, plan in planned.plans.items()}
+        generator = Generator(numbers, all_mocked, all_overridden, _pool_of(artifact))
+        names = tuple(named)
+        atoms = tuple(named[name] for name in names)
+
+        def write(writer: Any) -> None:
+            writer.block(block, used_names((block, atoms)))
+            writer.line(f"out.append(({''.join(writer.atom(atom) + ', ' for atom in atoms)}))")
+
+        generator.function("query", ("c", "out"), write)
+        code = compiler.make_artifact("query", generator.code(), planned, {}, artifact.data)
+        return artifact, link(code, namespace)["query"], names
+
+    def _plans(self) -> Planned:
+        if self._planned is None:
+            self._planned = compiler.plan_source(self.source)
+        return self._planned
+
+    def _variant(self, mocked: frozenset[str], overridden: frozenset[Path], strict: bool) -> tuple[Artifact, dict[str, Any]]:
+        """Return the policy's code, generated again if the query replaces more than the policy does, or is strict.
+
+        Strict evaluation must meet every failing built-in, so it runs without tables, which skip rows.
+        """
+        plain = strict and self.source.optimize
+        if not mocked and not overridden and not plain:
+            return self.artifact, self._namespace
+        key = (mocked, overridden, plain)
+        if key not in self._variants:
+            source = Source(self.source.modules, self.source.versions, self.source.data, self.source.optimize and not plain)
+            artifact = compiler.generate(self._plans(), source, mocked, overridden)
+            self._variants[key] = (artifact, link(artifact))
+        return self._variants[key]
+
+
+def _pool_of(artifact: Artifact) -> Pool:
+    """Return a pool that goes on numbering where the artifact's ended."""
+    return Pool(list(artifact.constants), list(artifact.builtins), list(artifact.locations), list(artifact.places), list(artifact.tables))
+
+
+def _entry_help(known: tuple[str, ...]) -> str:
+    return "the policy has no rules" if not known else "rules of the policy: " + ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
+
+

@@ -1,0 +1,384 @@
+"""Resolution of names: every variable becomes a local, or a full reference to `input` or `data`.
+
+Owns imports, scopes, declarations (`:=`, `some`, `every`, arguments) and the errors of
+misusing them. Does not know whether a variable can be bound (safety) or what a rule means.
+
+After this pass a `Var` is a local variable of its rule, declared ones renamed `name#n` so
+that no two scopes share a name; a `Ref` starts at `input`, `data` or a local; the operator
+of a `Call` is a built-in's name or starts with `data`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from authz.rego import errors, nodes
+from authz.rego.builtins import BUILTINS
+from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+
+DATA = Var("data")
+INPUT = Var("input")
+
+
+def original_name(name: str) -> str:
+    """Return the name as the author wrote it."""
+    return "_" if name.startswith("$") else name.split("#", 1)[0]
+
+
+@dataclass(slots=True)
+class Scope:
+    """One body's (or argument list's) declarations."""
+
+    upcoming: set[str]
+    names: dict[str, str] = field(default_factory=dict)
+    unused: dict[str, Location] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """What a module's bodies can name besides their own variables."""
+
+    package: tuple[str, ...]
+    imports: dict[str, tuple[str, ...]]
+    rules: frozenset[str]
+    functions: frozenset[tuple[str, ...]]
+
+
+def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
+    """Return the global scope of every module, by file."""
+    modules = tuple(modules)
+    rules: dict[tuple[str, ...], set[str]] = {}
+    functions: set[tuple[str, ...]] = set()
+    for module in modules:
+        for rule in module.rules:
+            rules.setdefault(module.package, set()).add(head_name(rule.head))
+            if rule.head.args is not None:
+                functions.add(("data", *module.package, *ground_path(rule.head.ref)))
+    return {
+        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), frozenset(functions))
+        for module in modules
+    }
+
+
+def head_name(head: nodes.Head) -> str:
+    """Return the first name of a rule's head."""
+    assert isinstance(head.ref.head, Var)
+    return head.ref.head.name
+
+
+def ground_path(ref: Ref) -> tuple[str, ...]:
+    """Return the leading name and string steps of a head's reference."""
+    assert isinstance(ref.head, Var)
+    path = [ref.head.name]
+    for arg in ref.args:
+        if not (isinstance(arg, Scalar) and isinstance(arg.value, str)):
+            break
+        path.append(arg.value)
+    return tuple(path)
+
+
+def _imports(module: nodes.Module) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for item in module.imports:
+        if item.path[0] in {"input", "data"}:
+            if item.name in found and module.rego_version == 1:
+                raise errors.compile_error(errors.COMPILE, f"import must not shadow {_import_text(found[item.name])}", item.location)
+            found[item.name] = item.path
+    return found
+
+
+def _import_text(path: tuple[str, ...]) -> str:
+    return "import " + ".".join(path)
+
+
+class Resolver:
+    """Resolves the rules of one module. One instance per rule: it numbers that rule's locals."""
+
+    def __init__(self, scope: Globals) -> None:
+        self.globals = scope
+        self.scopes: list[Scope] = []
+        self.counter = 0
+
+    # Rules
+
+    def rule(self, rule: nodes.Rule) -> nodes.Rule:
+        """Return the rule with every name resolved, its `else` chain included."""
+        args = rule.head.args
+        if args is not None:
+            self._push(())
+            for name, location in _pattern_vars(args):
+                self._declare(name, location, reassign=True)
+            args = tuple(self.term(arg) for arg in args)
+        result = self._definition(rule, args)
+        if args is not None:
+            self.scopes.pop()
+        return result
+
+    def _definition(self, rule: nodes.Rule, args: tuple[Term, ...] | None) -> nodes.Rule:
+        self._push(rule.body)
+        body = tuple(self._literal(literal) for literal in rule.body)
+        head = rule.head
+        resolved = nodes.Head(
+            replace(head.ref, args=tuple(self.term(arg) for arg in head.ref.args)),
+            args,
+            None if head.key is None else self.term(head.key),
+            None if head.value is None else self.term(head.value),
+            head.location,
+        )
+        self._pop()
+        orelse = None if rule.orelse is None else self._definition(rule.orelse, args)
+        return replace(rule, head=resolved, body=body, orelse=orelse)
+
+    def query(self, body: nodes.Body) -> nodes.Body:
+        """Resolve a query: a body of its own, outside every rule."""
+        self._push(body)
+        resolved = tuple(self._literal(literal) for literal in body)
+        self._pop()
+        return resolved
+
+    # Scopes
+
+    def _push(self, body: nodes.Body) -> None:
+        self.scopes.append(Scope(set(_declared(body))))
+
+    def _pop(self) -> None:
+        scope = self.scopes.pop()
+        for name, location in scope.unused.items():
+            raise errors.compile_error(errors.COMPILE, f"declared var {name} unused", location, help=f"remove `{name}` or use it")
+
+    def _declare(self, name: str, location: Location, *, reassign: bool = False, must_use: bool = False) -> None:
+        scope = self.scopes[-1]
+        if name in scope.names:
+            if reassign:
+                return
+            raise errors.compile_error(errors.COMPILE, f"var {name} assigned above", location, help="choose another name, or compare with `==`")
+        self.counter += 1
+        scope.names[name] = f"{name}#{self.counter}"
+        if must_use:
+            scope.unused[name] = location
+
+    def _find(self, var: Var) -> str | None:
+        for scope in reversed(self.scopes):
+            if var.name in scope.names:
+                scope.unused.pop(var.name, None)
+                return scope.names[var.name]
+            if var.name in scope.upcoming:
+                raise errors.compile_error(
+                    errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used"
+                )
+        return None
+
+    # Literals
+
+    def _literal(self, literal: nodes.Literal) -> nodes.Literal:
+        withs = tuple(self._with(item) for item in literal.withs)
+        return replace(literal, expr=self._expr(literal.expr), withs=withs)
+
+    def _with(self, item: nodes.With) -> nodes.With:
+        target = self._with_target(item.target)
+        return replace(item, target=target, value=self._with_value(item.value))
+
+    def _with_target(self, target: Term) -> Term:
+        name = _dotted(target)
+        if name is not None:
+            if (name[0] in self.globals.rules or name[0] in self.globals.imports) and self._local(name[0]) is None:
+                name = self._global(name[0], ()) + name[1:]
+            if name[0] not in {"input", "data"} and ".".join(name) in BUILTINS:
+                return Ref(Var("builtin"), (Scalar(".".join(name)),), target.location)
+            if name[0] in {"input", "data"}:
+                return Ref(Var(name[0]), tuple(Scalar(part) for part in name[1:]), target.location)
+        raise errors.compile_error(
+            errors.TYPE, "with keyword target must reference existing input, data, or a function", target.location
+        )  # fmt: skip
+
+    def _with_value(self, value: Term) -> Term:
+        name = _dotted(value)
+        if name is not None and self._local(name[0]) is None:
+            full = self._global(name[0], ()) + name[1:] if name[0] in self.globals.rules or name[0] in self.globals.imports else name
+            if full in self.globals.functions:
+                return Ref(Var("function"), tuple(Scalar(part) for part in full), value.location)
+            if full[0] not in {"input", "data"} and ".".join(full) in BUILTINS:
+                return Ref(Var("builtin"), (Scalar(".".join(full)),), value.location)
+        return self.term(value)
+
+    def _expr(self, expr: nodes.Expr) -> nodes.Expr:
+        match expr:
+            case nodes.TermExpr(term):
+                return nodes.TermExpr(self.term(term))
+            case nodes.Unify(left, right):
+                return nodes.Unify(self.term(left), self.term(right))
+            case nodes.Assign(left, right):
+                return self._assign(left, right)
+            case nodes.SomeDecl(names):
+                for var in names:
+                    self._declare(var.name, var.location, must_use=True)
+                return nodes.SomeDecl(())
+            case nodes.SomeIn(key, value, domain):
+                return self._some_in(key, value, domain)
+            case nodes.Every():
+                return self._every(expr)
+
+    def _assign(self, left: Term, right: Term) -> nodes.Expr:
+        resolved = self.term(right)
+        if not isinstance(left, Var | nodes.Array | nodes.ObjectTerm):
+            raise errors.compile_error(errors.COMPILE, f"cannot assign to {_kind(left)}", left.location)
+        for name, location in _pattern_vars((left,)):
+            self._declare(name, location)
+        return nodes.Unify(self.term(left), resolved)
+
+    def _some_in(self, key: Term | None, value: Term, domain: Term) -> nodes.Expr:
+        resolved = self.term(domain)
+        patterns = (value,) if key is None else (key, value)
+        for name, location in _pattern_vars(patterns):
+            self._declare(name, location, reassign=True, must_use=True)
+        return nodes.SomeIn(None if key is None else self._pattern(key), self._pattern(value), resolved)
+
+    def _pattern(self, term: Term) -> Term:
+        """Resolve a declaring pattern; being declared in it is not a use."""
+        unused = dict(self.scopes[-1].unused)
+        resolved = self.term(term)
+        self.scopes[-1].unused = unused
+        return resolved
+
+    def _every(self, expr: nodes.Every) -> nodes.Expr:
+        domain = self.term(expr.domain)
+        self._push(())
+        for var in (expr.key, expr.value):
+            if var is not None and not var.is_wildcard:
+                self._declare(var.name, var.location, must_use=True)
+        key = None if expr.key is None else self._pattern(expr.key)
+        value = self._pattern(expr.value)
+        self._push(expr.body)
+        body = tuple(self._literal(literal) for literal in expr.body)
+        self._pop()
+        self._pop()
+        assert isinstance(value, Var)
+        assert key is None or isinstance(key, Var)
+        return nodes.Every(key, value, domain, body)
+
+    # Terms
+
+    def term(self, term: Term) -> Term:
+        """Return the term with every name in it resolved."""
+        match term:
+            case Scalar():
+                return term
+            case Var():
+                return self._var(term)
+            case Ref(head, args):
+                return self._ref(term, head, args)
+            case nodes.Call(operator, args):
+                return replace(term, operator=self._operator(term), args=tuple(self.term(arg) for arg in args))
+            case nodes.Array(items) | nodes.SetTerm(items):
+                return replace(term, items=tuple(self.term(item) for item in items))
+            case nodes.ObjectTerm(pairs):
+                return replace(term, pairs=tuple((self.term(key), self.term(value)) for key, value in pairs))
+            case nodes.TemplateString(parts):
+                return replace(term, parts=tuple(part if isinstance(part, str) else self.term(part) for part in parts))
+            case nodes.ObjectComprehension():
+                self._push(term.body)
+                body = tuple(self._literal(literal) for literal in term.body)
+                result = replace(term, key=self.term(term.key), value=self.term(term.value), body=body)
+                self._pop()
+                return result
+            case nodes.ArrayComprehension() | nodes.SetComprehension():
+                self._push(term.body)
+                body = tuple(self._literal(literal) for literal in term.body)
+                inner = replace(term, term=self.term(term.term), body=body)
+                self._pop()
+                return inner
+
+    def _var(self, var: Var) -> Term:
+        if var.is_wildcard:
+            return var
+        local = self._find(var)
+        if local is not None:
+            return Var(local, var.location)
+        path = self._global(var.name, None)
+        return var if path is None else _reference(path, (), var.location)
+
+    def _ref(self, ref: Ref, head: Term, args: tuple[Term, ...]) -> Term:
+        resolved_head = self.term(head)
+        resolved_args = tuple(self.term(arg) for arg in args)
+        if isinstance(resolved_head, Ref):
+            return Ref(resolved_head.head, resolved_head.args + resolved_args, ref.location)
+        return Ref(resolved_head, resolved_args, ref.location)
+
+    def _local(self, name: str) -> str | None:
+        return next((scope.names[name] for scope in reversed(self.scopes) if name in scope.names), None)
+
+    def _global(self, name: str, missing: tuple[str, ...] | None) -> tuple[str, ...]:
+        if name in {"input", "data"}:
+            return (name,)
+        if name in self.globals.rules:
+            return ("data", *self.globals.package, name)
+        return self.globals.imports.get(name, missing)  # type: ignore[return-value]
+
+    def _operator(self, call: nodes.Call) -> tuple[str, ...]:
+        name = call.operator
+        if self._local(name[0]) is None:
+            path = self._global(name[0], None)
+            if path is not None:
+                full = path + name[1:]
+                if full in self.globals.functions:
+                    return full
+                raise self._undefined(".".join(full), call.location)
+        if ".".join(name) in BUILTINS:
+            return name
+        raise self._undefined(".".join(name), call.location)
+
+    def _undefined(self, name: str, location: Location) -> errors.CompileError:
+        known = [*BUILTINS, *(".".join(path) for path in self.globals.functions), *self.globals.rules]
+        close = difflib.get_close_matches(name, known, n=1)
+        return errors.compile_error(
+            errors.TYPE, f"undefined function {name}", location, help=f"did you mean `{close[0]}`?" if close else None
+        )
+
+
+def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location) -> Ref:
+    return Ref(Var(path[0], location), tuple(Scalar(part, location) for part in path[1:]) + args, location)
+
+
+def _dotted(term: Term) -> tuple[str, ...] | None:
+    """Return the names of a purely dotted term, else None."""
+    if isinstance(term, Var):
+        return (term.name,)
+    if isinstance(term, Ref) and isinstance(term.head, Var):
+        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
+        if len(parts) == len(term.args):
+            return (term.head.name, *parts)
+    return None
+
+
+def _kind(term: Term) -> str:
+    names = {nodes.Call: "call", Ref: "ref", nodes.SetTerm: "set", Scalar: "scalar"}
+    return names.get(type(term), "comprehension")
+
+
+def _declared(body: nodes.Body) -> Iterator[str]:
+    """Yield the names that the body's own literals declare, nested closures excluded."""
+    for literal in body:
+        match literal.expr:
+            case nodes.Assign(left, _):
+                yield from (name for name, _ in _pattern_vars((left,)))
+            case nodes.SomeDecl(names):
+                yield from (var.name for var in names)
+            case nodes.SomeIn(key, value, _):
+                yield from (name for name, _ in _pattern_vars((value,) if key is None else (key, value)))
+
+
+def _pattern_vars(terms: Iterable[Term]) -> Iterator[tuple[str, Location]]:
+    """Yield the variables of declaring patterns, in order."""
+    for term in terms:
+        match term:
+            case Var():
+                if not term.is_wildcard:
+                    yield term.name, term.location
+            case nodes.Array(items) | nodes.SetTerm(items):
+                yield from _pattern_vars(items)
+            case nodes.ObjectTerm(pairs):
+                yield from _pattern_vars(value for _, value in pairs)
+            case _:
+                pass

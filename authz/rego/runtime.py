@@ -1,0 +1,286 @@
+"""What generated code may call: the contract between the compiler and its output.
+
+`EXPORTED` is the whole list. Owns evaluation contexts, `with` scopes, document assembly
+and conflict errors; knows nothing of syntax, plans or tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from authz.rego import errors
+from authz.rego.errors import BuiltinError, EvalError
+from authz.rego.nodes import NOWHERE, Location
+from authz.rego.values import EMPTY_OBJECT, FALSE, TRUE, Boolean, Object, Set, Value
+
+MISSING: Final[Any] = object()
+"""A memo cell that was not computed yet; undefined is `None`."""
+
+COLLECTIONS: Final = frozenset({tuple, Object, Set})
+BOOL: Final[dict[bool | None, Boolean | None]] = {True: TRUE, False: FALSE, None: None}
+
+Path = tuple[str, ...]
+
+
+class Context:
+    """One evaluation: its documents, its clock and what it has computed so far.
+
+    A `with` makes a new context that shares only the clock, strictness and `once`.
+    """
+
+    __slots__ = ("_once", "data", "input", "memo", "mocks", "now_ns", "overrides", "strict")
+
+    def __init__(self, document: Value | None, data: Value, size: int, now_ns: int, strict: bool = False) -> None:
+        self.input = document
+        self.data = data
+        self.memo: list[Any] = [MISSING] * size
+        self.now_ns = now_ns
+        self.strict = strict
+        self.overrides: dict[Path, Value] | None = None
+        self.mocks: dict[str, Any] | None = None
+        self._once: dict[tuple[Value, ...], Value] | None = None
+
+    def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
+        """Return the value made first for `key` within this evaluation, `with` scopes included."""
+        if self._once is None:
+            self._once = {}
+        if key not in self._once:
+            self._once[key] = make()
+        return self._once[key]
+
+    def failed(self, error: BuiltinError, location: Location) -> None:
+        """Make a built-in's failure undefined, or end the evaluation if it is strict."""
+        if self.strict:
+            raise EvalError(error.code, error.message, location) from error
+
+    def fork(self) -> Context:
+        """Return a context for a `with` scope; nothing computed so far is carried over."""
+        if self._once is None:
+            self._once = {}
+        inner = Context(self.input, self.data, len(self.memo), self.now_ns, self.strict)
+        inner._once = self._once
+        inner.overrides = self.overrides
+        inner.mocks = self.mocks
+        return inner
+
+
+# Reading values
+
+
+def get(base: Value | None, key: Value) -> Value | None:
+    """Return `base[key]`, or None: arrays take integers, sets yield the member itself."""
+    kind = base.__class__
+    if kind is Object:
+        return cast(Object, base).get(key)
+    if kind is tuple:
+        items = cast("tuple[Value, ...]", base)
+        return items[key] if key.__class__ is int and 0 <= cast(int, key) < len(items) else None  # type: ignore[index]
+    if kind is Set:
+        return key if key in cast(Set, base) else None
+    return None
+
+
+def get_data(base: Value | None, keys: Iterable[Value]) -> Value | None:
+    """Return base data at a path; a number also finds the string key of the same text, as in OPA's store."""
+    for key in keys:
+        found = get(base, key)
+        if found is None and key.__class__ is int and base.__class__ is Object:
+            found = cast(Object, base).get(str(key))
+        if found is None:
+            return None
+        base = found
+    return base
+
+
+def items(collection: Value) -> Iterable[tuple[Value, Value]]:
+    """Return the (key, value) pairs of a collection in Rego's order; none for a scalar."""
+    kind = collection.__class__
+    if kind is tuple:
+        return enumerate(cast("tuple[Value, ...]", collection))
+    if kind is Object:
+        obj = cast(Object, collection)
+        return [(key, obj[key]) for key in obj.ordered()]
+    if kind is Set:
+        return [(member, member) for member in cast(Set, collection).ordered()]
+    return ()
+
+
+def values_of(collection: Value) -> Iterable[Value]:
+    """Return the values of a collection in Rego's order of keys; none for a scalar."""
+    kind = collection.__class__
+    if kind is tuple:
+        return cast("tuple[Value, ...]", collection)
+    if kind is Object:
+        obj = cast(Object, collection)
+        return [obj[key] for key in obj.ordered()]
+    if kind is Set:
+        return cast(Set, collection).ordered()
+    return ()
+
+
+def keys_of(collection: Value) -> Iterable[Value]:
+    """Return the keys of a collection in Rego's order; none for a scalar."""
+    kind = collection.__class__
+    if kind is tuple:
+        return range(len(cast("tuple[Value, ...]", collection)))
+    if kind is Object or kind is Set:
+        return cast("Object | Set", collection).ordered()
+    return ()
+
+
+# Building documents
+
+
+def conflict(what: str, location: Location) -> EvalError:
+    """Return the error for two values where there may be one; `what` is complete, function or object."""
+    return EvalError(errors.EVAL_CONFLICT, _CONFLICTS[what], location)
+
+
+_CONFLICTS: Final = {
+    "complete": "complete rules must not produce multiple outputs",
+    "function": "functions must not produce multiple outputs for same inputs",
+    "object": "object keys must be unique",
+}
+
+
+def put(target: dict[Value, Value], key: Value, value: Value, location: Location) -> None:
+    """Set a key of an object under construction; another value for it is a conflict."""
+    if target.setdefault(key, value) != value:
+        raise conflict("object", location)
+
+
+class _Branch(dict[Value, Any]):
+    """An object under construction by rules with several keys in their heads."""
+
+
+def plant(target: _Branch, keys: tuple[Value, ...], value: Value, is_member: bool, location: Location) -> None:
+    """Set (or, for `contains`, add to the set at) a path of an object under construction."""
+    for key in keys[:-1]:
+        branch = target.setdefault(key, _Branch())
+        if branch.__class__ is not _Branch:
+            raise conflict("object", location)
+        target = branch
+    if is_member:
+        members = target.setdefault(keys[-1], set())
+        if members.__class__ is not set:
+            raise conflict("object", location)
+        members.add(value)
+    elif target.setdefault(keys[-1], value) != value or target[keys[-1]].__class__ is set:
+        raise conflict("object", location)
+
+
+def grown(target: Any) -> Value:
+    """Return the finished value of what `plant` has built."""
+    if target.__class__ is _Branch:
+        return Object((key, grown(item)) for key, item in target.items())
+    return Set(target) if target.__class__ is set else target
+
+
+@dataclass(slots=True)
+class Place:
+    """A place in the tree of virtual documents: its rule's function, or its children."""
+
+    path: Path
+    children: dict[str, Place]
+    rule: Callable[[Context], Value | None] | None = None
+
+
+def document(c: Context, place: Place) -> Value | None:
+    """Return the document at a place: base data overlaid with what the rules there define."""
+    if c.overrides is not None:
+        found = overridden(c, place.path)
+        if found is not MISSING:
+            return cast("Value | None", found)
+    if place.rule is not None:
+        return place.rule(c)
+    base = get_data(c.data, place.path[1:])
+    result = dict(cast(Object, base)) if base.__class__ is Object else {}
+    for name, child in place.children.items():
+        value = document(c, child)
+        if value is not None:
+            result[name] = value
+    return Object(result)
+
+
+# with
+
+
+def scope(c: Context, modifiers: tuple[tuple[str, Any, Any], ...]) -> Context:
+    """Return a context in which the modifiers hold; later ones override earlier ones."""
+    inner = c.fork()
+    for root, path, value in modifiers:
+        if root == "input":
+            inner.input = patched(inner.input, path, value)
+        elif root == "data":
+            inner.overrides = {**_outside(inner.overrides, path), path: value}
+            inner.data = cast(Value, patched(inner.data, path[1:], value))
+        else:
+            inner.mocks = {**(inner.mocks or {}), path: (root, value)}
+    return inner
+
+
+def _outside(overrides: dict[Path, Value] | None, path: Path) -> dict[Path, Value]:
+    """Return the overrides that a new one at `path` does not replace."""
+    return {known: value for known, value in (overrides or {}).items() if known[: len(path)] != path}
+
+
+def patched(base: Value | None, path: tuple[Value, ...], value: Value) -> Value:
+    """Return `base` with the value at a path; objects on the way are made where missing."""
+    if not path:
+        return value
+    if base is None:
+        base = EMPTY_OBJECT
+    if base.__class__ is not Object:
+        raise EvalError(errors.EVAL_WITH_MERGE, "real and replacement data could not be merged", NOWHERE)
+    result = Object(cast(Object, base))
+    result[path[0]] = patched(result.get(path[0]), path[1:], value)
+    return result
+
+
+def overridden(c: Context, path: Path) -> Value | None:
+    """Return what a `with` puts at a path of `data` (MISSING if none does)."""
+    if c.overrides is not None:
+        for size in range(len(path), 0, -1):
+            if path[:size] in c.overrides:
+                value: Value | None = c.overrides[path[:size]]
+                for key in path[size:]:
+                    value = get(value, key)
+                return value
+    return cast("Value | None", MISSING)
+
+
+def replaced(c: Context, name: str, function: Callable[..., Value | None], args: tuple[Value, ...]) -> Value | None:
+    """Call a function that some `with` may replace; inside the replacement the original is called."""
+    mock = c.mocks.get(name) if c.mocks is not None else None
+    if mock is None:
+        return function(c, *args)
+    kind, replacement = mock
+    if kind == "value":
+        return cast(Value, replacement)
+    inner = c.fork()
+    inner.mocks = {key: item for key, item in (c.mocks or {}).items() if key != name}
+    return cast("Value | None", replacement(inner, *args))
+
+
+def lifted(function: Callable[..., Any], needs_context: bool, location: Location) -> Callable[..., Value | None]:
+    """Return a built-in as a function of a context and values, its errors handled."""
+
+    def call(c: Context, *args: Value) -> Value | None:
+        try:
+            result = function(c, *args) if needs_context else function(*args)
+        except BuiltinError as error:
+            return c.failed(error, location)
+        return BOOL[result] if result.__class__ is bool else result
+
+    return call
+
+
+EXPORTED: Final[dict[str, Any]] = {
+    "BOOL": BOOL, "BuiltinError": BuiltinError, "Branch": _Branch, "COLLECTIONS": COLLECTIONS, "FALSE": FALSE, "MISSING": MISSING,
+    "ONCE": (None,), "Object": Object, "Set": Set, "TRUE": TRUE, "conflict": conflict, "document": document, "get": get,
+    "get_data": get_data, "grown": grown, "items": items, "keys_of": keys_of, "overridden": overridden, "plant": plant,
+    "put": put, "replaced": replaced, "scope": scope, "values_of": values_of,
+    "dict": dict, "len": len, "list": list, "set": set, "tuple": tuple, "__builtins__": {},
+}  # fmt: skip

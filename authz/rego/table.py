@@ -1,0 +1,3 @@
+"""placeholder"""
+class Table: pass
+def build_table(*a): return None
