@@ -76,7 +76,7 @@ class _Converter:
             return {self._key(key): self.value(item, depth + 1) for key, item in node.value}
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, depth + 1) for item in node.value]
-        if node is None:
+        if not isinstance(node, yaml.ScalarNode):
             return None
         return _scalar(node.value) if node.style is None else str(node.value)
 

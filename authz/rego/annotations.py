@@ -47,10 +47,10 @@ def attach(module: nodes.Module, annotations: list[nodes.Annotation], cursor: Cu
     scoped: list[nodes.Annotation] = []
     by_rule: dict[int, list[nodes.Annotation]] = {}
     by_path: dict[tuple[object, ...], list[nodes.Annotation]] = {}
-    for annotation in annotations:
-        position = bisect_right(rows, annotation.location.row)
+    for written in annotations:
+        position = bisect_right(rows, written.location.row)
         target = statements[position][1] if position < len(statements) else None
-        annotation = _with_scope(annotation, target)
+        annotation = _with_scope(written, target)
         fault = _misplaced(annotation, target)
         if fault is not None:
             failures.append(Failure(fault, Token(Kind.EOF, "#", annotation.location.row, annotation.location.col, NO_GAP)))

@@ -28,7 +28,7 @@ _CLOSERS: Final = {Kind.LPAREN: Kind.RPAREN, Kind.LBRACK: Kind.RBRACK, Kind.LBRA
 _CLOSING: Final = frozenset(_CLOSERS.values())
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818  # an attempt that failed, not yet an error
     """What is wrong at a token. Cheap to raise where an attempt may be undone; `Cursor.error` makes it presentable.
 
     `index` is where the cursor stood if an open bracket may be the cause.
@@ -95,6 +95,10 @@ class Cursor:
             return False
         following = self.next_token()
         return following.gap == NO_GAP and (following.kind is Kind.DOT or following.kind is Kind.LBRACK)
+
+    def at(self, kind: Kind) -> bool:
+        """Return whether the current token is of `kind`; unlike a comparison, this claims nothing about the next one."""
+        return self.token.kind is kind
 
     def is_keyword(self, kind: Kind) -> bool:
         """Return whether the keyword `kind` stands here and does not begin a reference."""

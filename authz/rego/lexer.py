@@ -43,6 +43,7 @@ _TEMPLATE_TEXT: Final = re.compile(r'(?:[^"\\\n{]|\\(?:["\\/bfnrt{]|u[0-9a-fA-F]
 _RAW_TEMPLATE_TEXT: Final = re.compile(r"(?:[^`\\{]|\\\{|\\)*+")
 _ILLEGAL_CHARACTER: Final = re.compile("[\x00\ufeff\ud800-\udfff]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NUMBER_LIKE: Final = re.compile(r"[0-9A-Za-z_.]+")
 _STRING_PREFIX: Final = re.compile(r'"(?:[^"\\\n]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 
 _ILLEGAL_NAMES: Final = {
@@ -139,9 +140,8 @@ class _Lexer:
     def _template(self, quote: str, start: int, token_start: int | None = None) -> int:
         """Read template text from `start` up to its end or the next expression."""
         pattern = _TEMPLATE_TEXT if quote == '"' else _RAW_TEMPLATE_TEXT
-        found = pattern.match(self.source, start)
-        assert found is not None  # both patterns match the empty text
-        end, text = found.end(), found.group()
+        text = _matched(pattern, self.source, start)
+        end = start + len(text)
         closing = self.source[end : end + 1]
         where = start if token_start is None else token_start
         if closing not in (quote, "{") or not closing:
@@ -201,9 +201,7 @@ class _Lexer:
         """Return the error for text at `start` that no token begins with."""
         char = self.source[start]
         if char == '"':
-            prefix = _STRING_PREFIX.match(self.source, start)
-            assert prefix is not None
-            return self._illegal_text(prefix.end(), start)
+            return self._illegal_text(start + len(_matched(_STRING_PREFIX, self.source, start)), start)
         if char == "`":
             return self._error(start, "non-terminated string", help="a raw string ends at the next backtick")
         if char in "0123456789.":
@@ -220,8 +218,7 @@ class _Lexer:
         return self._error(start, "non-terminated string")
 
     def _illegal_number(self, start: int) -> CompileError:
-        found = re.compile(r"[0-9A-Za-z_.]+").match(self.source, start)
-        text = found.group() if found else "."
+        text = _matched(_NUMBER_LIKE, self.source, start)
         if re.fullmatch(r"[0-9]+\.(?:[^0-9].*)?", text):
             return self._error(start, "expected fraction", len(text))
         if re.fullmatch(r"[0-9.]+[eE]", text):
@@ -240,6 +237,12 @@ _CHARACTER_HELP: Final = {
     "'": "strings are written in double quotes or backticks",
     "$": 'a template string is written $"…" or $`…`',
 }
+
+
+def _matched(pattern: re.Pattern[str], source: str, start: int) -> str:
+    """Return the text that `pattern` matches at `start`, empty where it does not."""
+    found = pattern.match(source, start)
+    return found.group() if found else ""
 
 
 def _plain_braces(text: str) -> str:

@@ -33,11 +33,11 @@ class BodyParser(CollectionParser):
 
     def query(self) -> nodes.Body:
         """Parse literals up to the end of the text; they need nothing between them."""
-        if self.token.kind is Kind.EOF:
+        if self.at(Kind.EOF):
             self.fail("empty query")
         literals = [self.literal()]
-        while self.token.kind is not Kind.EOF:
-            if self.token.kind is Kind.SEMICOLON:
+        while not self.at(Kind.EOF):
+            if self.at(Kind.SEMICOLON):
                 self.advance()
             literals.append(self.literal())
         return tuple(literals)
@@ -141,8 +141,7 @@ class BodyParser(CollectionParser):
 
     def _member(self, term: Term, expected: str) -> tuple[Term | None, Term, Term]:
         """Take `[key,] value in domain` apart, or fail."""
-        if isinstance(term, nodes.Call) and term.operator == MEMBER_2:
-            return None, term.args[0], term.args[1]
-        if isinstance(term, nodes.Call) and term.operator == MEMBER_3:
-            return term.args[0], term.args[1], term.args[2]
-        self.unexpected(expected)
+        if not isinstance(term, nodes.Call) or term.operator not in (MEMBER_2, MEMBER_3):
+            self.unexpected(expected)
+        key = term.args[0] if term.operator == MEMBER_3 else None
+        return key, term.args[-2], term.args[-1]

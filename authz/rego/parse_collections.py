@@ -6,7 +6,6 @@ first item is a union; leaves their items and bodies to the other parts.
 
 from __future__ import annotations
 
-
 from authz.rego import nodes
 from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
@@ -96,14 +95,14 @@ class CollectionParser(TermParser):
             if body is not None:
                 return nodes.ObjectComprehension(key, value, body, self.location(start))
         pairs = [(key, self.continue_infix(value))]
-        while self.token.kind is Kind.COMMA:
+        while self.at(Kind.COMMA):
             self.advance()
             if self.token.kind is Kind.RBRACE:
                 break
             key = self.infix_in_list()
             self.expect(Kind.COLON, 'expected ":"')
             pairs.append((key, self.infix_in_list()))
-        if self.token.kind is not Kind.RBRACE:
+        if not self.at(Kind.RBRACE):
             self.unexpected("non-terminated object", help=self._body_after_operator_help())
         self.advance()
         return nodes.ObjectTerm(tuple(pairs), self.location(start))

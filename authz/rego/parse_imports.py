@@ -11,6 +11,7 @@ from authz.rego import nodes
 from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_rules import RuleParser
+from authz.rego.rule_checks import term_name
 from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, Kind, Token
 
 _ROOTS: Final = ("data", "future", "input", "rego")
@@ -48,9 +49,9 @@ class HeaderParser(RuleParser):
         return (first.text,)
 
     def _step(self, step: Term, token: Token) -> str:
-        if isinstance(step, nodes.Scalar) and isinstance(step.value, str):
-            return step.value
-        self.fail(f"unexpected {'var' if isinstance(step, nodes.Var) else 'value'} token: expecting string", token)
+        if not isinstance(step, nodes.Scalar) or not isinstance(step.value, str):
+            self.fail(f"unexpected {term_name(step)} token: expecting string", token)
+        return step.value
 
     def import_(self) -> nodes.Import:
         """Parse one import and put it into force."""
@@ -73,7 +74,7 @@ class HeaderParser(RuleParser):
         return name in (KEYWORDS if self.rego_version == 1 else HARD_KEYWORDS)
 
     def _alias(self) -> str | None:
-        if self.token.kind is not Kind.AS:
+        if not self.at(Kind.AS):
             return None
         self.advance()
         if self.token.kind is not Kind.IDENT:

@@ -6,14 +6,14 @@ Knows the differences between v0 and v1 rules; resolves no names.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_body import BodyParser
 from authz.rego.parse_terms import INFIX_KINDS
-from authz.rego.rule_checks import V0_HELP, default_fault, shown_name
+from authz.rego.rule_checks import V0_HELP, default_fault, term_name
 from authz.rego.tokens import FUTURE_KEYWORDS, NO_GAP, Kind, Token
 from authz.rego.values import TRUE
 
@@ -93,13 +93,16 @@ class RuleParser(BodyParser):
             value = self._head_value(ref, args)
         return _Heading(name, ref, args, None, value, is_apart)
 
-    def _not_a_rule(self) -> None:
+    def _not_a_rule(self) -> NoReturn:
         """Fail at a statement that does not begin like a rule."""
         start = self.token
-        literal = self.literal()
-        if isinstance(literal.expr, nodes.TermExpr | nodes.Unify | nodes.Assign):
-            self.fail(f"{shown_name(literal.expr)} cannot be used for rule name", start)
-        self.fail("expression cannot be used for rule head", start)
+        expression = self.literal().expr
+        what = "expression"
+        if isinstance(expression, nodes.TermExpr):
+            what = term_name(expression.term)
+        elif isinstance(expression, nodes.Unify | nodes.Assign):
+            what = term_name(expression.left)
+        self.fail(f"{what} cannot be used for rule name", start)
 
     def _ref_and_args(self, head: Term, name: Token) -> tuple[nodes.Ref, tuple[Term, ...] | None]:
         location = self.location(name)
@@ -109,9 +112,9 @@ class RuleParser(BodyParser):
             return nodes.Ref(nodes.Var(head.operator[0], location), steps, location), head.args or None
         if isinstance(head, nodes.Ref) and isinstance(head.head, nodes.Var):
             return head, None
-        if isinstance(head, nodes.Var):
-            return nodes.Ref(head, (), location), None
-        self.fail(f"{shown_name(nodes.TermExpr(head))} cannot be used for rule name", name)
+        if not isinstance(head, nodes.Var):
+            self.fail(f"{term_name(head)} cannot be used for rule name", name)
+        return nodes.Ref(head, (), location), None
 
     def _partial_set(self, name: Token, ref: nodes.Ref, args: tuple[Term, ...] | None, is_apart: bool) -> _Heading:
         if args is not None:
@@ -205,7 +208,7 @@ class RuleParser(BodyParser):
                 self._forbid_in_v1("`contains` keyword is required for partial set rules", start)
             self.advance()
             body = self.body(Kind.RBRACE)
-        orelse = self._else_chain(head, heading) if self.is_keyword(Kind.ELSE) else None
+        orelse = self._else_chain(head, heading)
         first = nodes.Rule(head, body, orelse, False, self.location(start))
         return [first, *self._further_bodies(first)]
 
@@ -260,8 +263,11 @@ class RuleParser(BodyParser):
 
     # Else
 
-    def _else_chain(self, head: nodes.Head, heading: _Heading) -> nodes.Rule:
+    def _else_chain(self, head: nodes.Head, heading: _Heading) -> nodes.Rule | None:
+        """Parse `else`, if any, and those that follow it; a link without a body is the last."""
         start = self.token
+        if not self.is_keyword(Kind.ELSE):
+            return None
         if head.key is not None:
             self.fail("else keyword cannot be used on multi-value rules")
         if not all(isinstance(step, nodes.Scalar) for step in head.ref.args):
@@ -271,12 +277,11 @@ class RuleParser(BodyParser):
             if len(links) == MAX_HEIGHT:
                 self.fail(f"more than {MAX_HEIGHT} `else` in a row", start)
             links.append(self._else_link(heading))
-        rule: nodes.Rule | None = None
+        chain: nodes.Rule | None = None
         for link in reversed(links):
             location = self.location(link.start)
-            rule = nodes.Rule(replace(head, value=link.value, location=location), link.body, rule, False, location)
-        assert rule is not None  # the chain was entered at an `else`
-        return rule
+            chain = nodes.Rule(replace(head, value=link.value, location=location), link.body, chain, False, location)
+        return chain
 
     def _else_link(self, heading: _Heading) -> _ElseLink:
         start = self.advance()

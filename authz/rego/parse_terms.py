@@ -14,7 +14,7 @@ from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
-from authz.rego.values import FALSE, NULL, TRUE, Number, type_name
+from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
 
 # Binding strength of the infix operators; `in` is weaker than all of them, `=` and `:=` join expressions, not terms.
 _LEVELS: Final[dict[Kind, int]] = {
@@ -31,7 +31,7 @@ MEMBER_3: Final = ("internal", "member_3")
 
 _REFERENCE_KINDS: Final = frozenset((Kind.DOT, Kind.LBRACK, Kind.LPAREN))
 _ROOTS: Final = frozenset(("input", "data"))
-_CONSTANTS: Final = {Kind.NULL: NULL, Kind.TRUE: TRUE, Kind.FALSE: FALSE}
+_CONSTANTS: Final[dict[Kind, Scalar]] = {Kind.NULL: NULL, Kind.TRUE: TRUE, Kind.FALSE: FALSE}
 
 
 class TermParser(Cursor):

@@ -43,12 +43,12 @@ def parse_term(source: str) -> nodes.Term:
 
 
 def _module(parser: HeaderParser) -> nodes.Module:
-    if parser.token.kind is Kind.EOF:
+    if parser.at(Kind.EOF):
         parser.fail("empty module")
     package, package_location = parser.package()
     imports: list[nodes.Import] = []
     rules: list[nodes.Rule] = []
-    while parser.token.kind is not Kind.EOF:
+    while not parser.at(Kind.EOF):
         kind = parser.token.kind
         if kind is Kind.IMPORT and not parser.is_keyword_as_name():
             imports.append(parser.import_())

@@ -33,11 +33,6 @@ def term_name(term: Term) -> str:
     return type_name(term.value) if isinstance(term, nodes.Scalar) else _NAMES[type(term)]
 
 
-def shown_name(expression: nodes.TermExpr | nodes.Unify | nodes.Assign) -> str:
-    """Return the kind of the term that `expression` begins with."""
-    return term_name(expression.term if isinstance(expression, nodes.TermExpr) else expression.left)
-
-
 def default_fault(args: tuple[Term, ...] | None, value: Term, rego_version: int) -> str | None:
     """Return why a default rule may not have these arguments or this value; None if it may.
 
