@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +23,12 @@ NICENESS: Final = 10
 """A compile must not take the core from the checks that the old policy still answers."""
 
 
-def load(paths: tuple[str, ...]) -> PolicySource:
+def load(paths: Iterable[str | Path]) -> PolicySource:
     """Read the policy source at `paths`; raises SourceError, also if there is no module in it."""
-    source = policy_source(read_policy_files(Path(path) for path in paths))
+    roots = [Path(path) for path in paths]
+    source = policy_source(read_policy_files(roots))
     if not source.modules:
-        raise SourceError(f"{', '.join(paths)}: no `{MODULE_SUFFIX}` file")
+        raise SourceError(f"{', '.join(map(str, roots))}: no `{MODULE_SUFFIX}` file")
     return source
 
 

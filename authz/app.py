@@ -1,0 +1,186 @@
+"""The composition root: builds every part of the process from one `Config`, runs it, and takes it down in order.
+
+Here alone the parts meet. It decides no request and parses no input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from time import time_ns
+from typing import Final
+
+import uvloop
+
+from authz import __version__
+from authz.config import Config, ConfigError
+from authz.errors import AuthzError
+from authz.identity import IdentityConfig, SpiffeIdError
+from authz.pdp import PDP, CacheConfig
+from authz.refresh.activation import Activation, SnapshotSettings
+from authz.refresh.compiler_process import compile_in_process
+from authz.refresh.messages import CompileRequest, CompileResponse
+from authz.refresh.refresher import Refresher
+from authz.refresh.watcher import watch
+from authz.server import GrpcServer, HealthRegistry, HealthStatus, parse_address, serve
+from authz.server.admin import AdminServer
+from authz.server.check import AUTHORIZATION, CheckService
+from authz.server.health import OVERALL
+from authz.server.signals import Signals
+from authz.server.view import ProcessView
+from authz.telemetry.counters import ActivationCounters, CheckCounters
+from authz.telemetry.logs import LogWriter, configure_logs, log
+
+EXIT_ABORTED: Final = 1
+
+logger = logging.getLogger(__name__)
+
+
+class StartError(AuthzError):
+    """The first policy could not be activated; `code` is that of the refresh that failed."""
+
+    def __init__(self, code: str, message: str, help: str | None) -> None:
+        super().__init__(message, help=help)
+        self.code = code
+
+
+def run(config: Config) -> int:
+    """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
+    cache = CacheConfig(max_entries=config.cache.size, ttl_ns=round(config.cache.ttl_s * 1e9))
+    settings = SnapshotSettings(config.entrypoint, _identity(config), cache)
+    paths = _existing(config.policies)
+    log_writer = configure_logs(config.log.format, config.log.level)
+    try:
+        uvloop.run(_serve(App(config, settings, paths, log_writer)))
+    finally:
+        log_writer.close()
+    return 0
+
+
+def _identity(config: Config) -> IdentityConfig:
+    try:
+        return IdentityConfig.parse(config.identity.xfcc_mode, config.identity.trusted_proxies)
+    except SpiffeIdError as error:
+        raise ConfigError(f"field `identity.trusted_proxies`: {error}") from error
+
+
+def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
+    for path in policies:
+        if not os.path.exists(path):
+            raise ConfigError(f"{path}: no such file or directory", help="name a directory of policies, or a file")
+    return tuple(map(Path, policies))
+
+
+async def _serve(app: App) -> None:
+    signals = Signals(abort=app.abort, reload=app.refresher.request)
+    async with app.listening():
+        if await app.activate_first(signals.stop):
+            async with app.refreshing():
+                await signals.stop.wait()
+        log(logger, "info", "draining")
+    log(logger, "info", "stopped")
+
+
+class App:
+    """The parts of one process, wired; each method is a phase of its life, in this order."""
+
+    def __init__(self, config: Config, settings: SnapshotSettings, paths: tuple[Path, ...], log_writer: LogWriter) -> None:
+        self._config = config
+        self._paths = paths
+        self._log_writer = log_writer
+        self._pdp = PDP()
+        self._health = HealthRegistry()
+        checks, activations = CheckCounters(), ActivationCounters()
+        activation = Activation(self._pdp, settings, time_ns, self._on_active)
+        self.refresher = Refresher(", ".join(config.policies), self._compile, activation.activate, activations, time_ns)
+        self._view = ProcessView(self._pdp, self.refresher, checks, activations, log_writer)
+        self._service = CheckService(self._pdp, checks).service() | self._health.service()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen on every address: checks are denied with `no_policy` until a policy is active. Drains in the end."""
+        for name in (OVERALL, AUTHORIZATION):
+            self._health.set(name, HealthStatus.NOT_SERVING)
+        gc.freeze()  # what is imported lives as long as the process: no collection need look at it again
+        self._view.lag.start()
+        async with AsyncExitStack() as stack:
+            stack.callback(self._view.lag.stop)
+            admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr))
+            stack.push_async_callback(admin.stop)  # after the drain: probes must see it
+            server = await self._start_server()
+            stack.push_async_callback(self._drain, server)
+            self._view.servers.append(server)
+            addresses = ", ".join(map(str, server.addresses))
+            log(
+                logger,
+                "info",
+                "listening",
+                version=__version__,
+                addr=addresses,
+                admin_addr=str(admin.address),
+                transport=self._config.transport,
+            )
+            yield
+
+    async def _start_server(self) -> GrpcServer:
+        addresses = [parse_address(text) for text in self._config.addr]
+        if self._config.transport == "ngh2":
+            return await serve(self._service, addresses)
+        from authz.server.grpcio_transport import serve_grpcio  # noqa: PLC0415 - 20 MB, only for who asks for it
+
+        return await serve_grpcio(self._service, addresses)
+
+    async def _drain(self, server: GrpcServer) -> None:
+        self._view.is_draining = True
+        await server.drain(self._config.drain_s)  # tells the health registry
+
+    async def activate_first(self, stop: asyncio.Event) -> bool:
+        """Activate the first policy, or raise StartError; false if `stop` came before it was done."""
+        first = asyncio.create_task(self.refresher.refresh())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((first, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not first.done():
+            first.cancel()
+            return False
+        error = first.result().error
+        if error is not None:
+            raise StartError(error.code, error.message, error.help)
+        return True
+
+    @asynccontextmanager
+    async def refreshing(self) -> AsyncIterator[None]:
+        """Keep the policy up to date meanwhile."""
+        tasks = [asyncio.create_task(self.refresher.run())]
+        if self._config.reload.watch:
+            tasks.append(asyncio.create_task(self._watch()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def abort(self) -> None:
+        """End the process at once, whatever it is waiting for."""
+        log(logger, "warn", "aborted by a second signal")
+        self._log_writer.close()
+        os._exit(EXIT_ABORTED)
+
+    async def _watch(self) -> None:
+        async for _ in watch(self._paths, self._config.reload.poll_s):
+            self.refresher.request()
+
+    async def _compile(self, known_revision: str | None) -> CompileResponse:
+        config = self._config
+        request = CompileRequest(config.policies, config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_revision)
+        return await compile_in_process(request)
+
+    def _on_active(self) -> None:
+        for name in (OVERALL, AUTHORIZATION):
+            self._health.set(name, HealthStatus.SERVING)

@@ -1,0 +1,20 @@
+"""The `authz` command and what its subcommands are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from authz.cli.group import Group
+
+COMMANDS: Final = {
+    "compile": "authz.cli.compile:compile_command",
+    "serve": "authz.cli.serve:serve",
+    "version": "authz.cli.version:version",
+}
+
+
+@click.group(cls=Group, commands_by_name=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Policy decision point for Envoy and Istio: ext_authz answered from compiled Rego."""

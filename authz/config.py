@@ -1,0 +1,147 @@
+"""What an operator can set: one frozen value, read once from file and flags.
+
+Reads no environment and is handed down piecewise by `app`; nobody below that sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from authz.bundle.json_text import DocumentError, parse_json
+from authz.bundle.yaml_text import parse_yaml
+from authz.errors import AuthzError, ErrorCode
+from authz.identity import XfccMode
+from authz.telemetry.logs import LogFormat, LogLevel
+
+MAX_CONFIG_BYTES: Final = 2**20
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class ConfigError(AuthzError):
+    """The configuration cannot be used; the message names the file or the flag, and the field."""
+
+    code = ErrorCode.CONFIG
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the configuration: a name that is not known is an error, not a default."""
+
+
+class IdentitySettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Whom to believe about the caller (`authz.identity.IdentityConfig`)."""
+
+    xfcc_mode: XfccMode = XfccMode.APPEND_FORWARD
+    trusted_proxies: tuple[Text, ...] = ()
+
+
+class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """The decision cache; `size` 0 turns it off."""
+
+    size: Count = 8192
+    ttl_s: Positive = 5.0
+
+
+class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """How policy directories are kept up to date."""
+
+    watch: bool = True
+    poll_s: Positive = 5.0
+    compile_timeout_s: Positive = 60.0
+
+
+class LogSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """Log lines on stderr."""
+
+    format: LogFormat = "text"
+    level: LogLevel = "info"
+
+
+class Config(_Section, frozen=True, forbid_unknown_fields=True):
+    """Everything `authz serve` needs to know."""
+
+    policies: tuple[Text, ...] = ()
+    addr: tuple[Text, ...] = ("127.0.0.1:9191",)
+    admin_addr: str = "127.0.0.1:8181"
+    transport: Literal["ngh2", "grpcio"] = "ngh2"
+    entrypoint: Text = "envoy/authz/allow"
+    v0_compatible: bool = False
+    drain_s: Positive = 10.0
+    identity: IdentitySettings = IdentitySettings()
+    cache: CacheSettings = CacheSettings()
+    reload: ReloadSettings = ReloadSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def rego_version(self) -> Literal[0, 1]:
+        """The language version of modules that do not say theirs."""
+        return 0 if self.v0_compatible else 1
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
+    """Return the configuration of `file` with `flags` on top; raises ConfigError.
+
+    `flags` holds what was given, by dotted field name (`cache.size`).
+    """
+    document = _read(file) if file is not None else {}
+    if file is not None:
+        _convert(document, str(file))  # so that the file is blamed for what the file says
+    for name, value in flags.items():
+        _put(document, name.split("."), value)
+    config = _convert(document, "flags")
+    if not config.policies:
+        raise ConfigError("no policy path was given", help="name a directory: `authz serve policies/`")
+    if not config.addr:
+        raise ConfigError("no address to serve on was given: field `addr` is empty")
+    return config
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = file.read_bytes()[: MAX_CONFIG_BYTES + 1]
+        if len(content) > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{file}: larger than {MAX_CONFIG_BYTES} bytes")
+        parse = parse_json if file.suffix == ".json" else parse_yaml
+        document = parse(content.decode("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {(error.strerror or str(error)).lower()}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not valid UTF-8") from error
+    except DocumentError as error:
+        where = f":{error.row}:{error.col}" if error.row else ""
+        raise ConfigError(f"{file}{where}: {error.message}") from error
+    if document is None:  # a file of comments only
+        return {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{file}: the configuration must be a mapping of fields")
+    return document
+
+
+def _put(document: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        document = document.setdefault(name, {})
+    document[path[-1]] = value
+
+
+def _convert(document: dict[str, Any], origin: str) -> Config:
+    try:
+        return msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {_in_our_words(str(error))}") from error
+
+
+def _in_our_words(message: str) -> str:
+    """Turn ``Expected `int`, got `str` - at `$.cache.size` `` into ``field `cache.size`: expected `int`, got `str` ``."""
+    text, _, path = message.partition(" - at `$")
+    text = text[:1].lower() + text[1:]
+    field = path.rstrip("`").lstrip(".")
+    if text.startswith("object contains unknown field"):
+        name = text.split("`")[1]
+        return f"unknown field `{f'{field}.{name}' if field else name}`"
+    return f"field `{field}`: {text}" if field else text
