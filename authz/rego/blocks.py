@@ -229,7 +229,7 @@ class BlockWriter:
             writer.depth = 1
             writer.line({"array": "return tuple(out)", "set": "return Set(out)", "object": "return Object(out)"}[expr.kind])
 
-        function = self.unit.closure("k", params, write)
+        function = self.unit.closure("g", params, write)
         self.line(f"{name} = {function}({', '.join(params)})")
 
     def once(self, block: p.Block, used: frozenset[str]) -> None:
@@ -323,7 +323,7 @@ class BlockWriter:
             writer.depth = 1
             writer.line("return False")
 
-        return f"{self.unit.closure('k', params, write)}({', '.join(params)})"
+        return f"{self.unit.closure('g', params, write)}({', '.join(params)})"
 
     def _every(self, cond: p.Every) -> None:
         names = (cond.value,) if cond.key is None else (cond.key, cond.value)
@@ -337,7 +337,7 @@ class BlockWriter:
             writer.depth = 1
             writer.line("return False")
 
-        function = self.unit.closure("k", params + names, write)
+        function = self.unit.closure("g", params + names, write)
         domain, flag = self.atom(cond.domain), self.temporary()
         self.failing(f"{domain}.__class__ not in COLLECTIONS")
         self.line(f"{flag} = True")

@@ -113,8 +113,8 @@ class Generator:
             for call in calls[1:]:
                 writer.line(f"if v is None: v = {call}")
             return
-        location = self.pool.location(plan.location)
-        for call in calls[1:]:
+        for call, definition in zip(calls[1:], plan.definitions[1:], strict=True):
+            location = self.pool.location(definition.location)
             writer.line(f"w = {call}")
             writer.line("if w is not None:")
             writer.line("    if v is None: v = w")

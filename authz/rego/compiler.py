@@ -51,7 +51,7 @@ def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], moc
     """Return the optimised plans and the tables of the rules that profit from one."""
     if not source.optimize:
         return planned, {}
-    better = optimized(planned, source.data, overridden, mocked)
+    better = optimized(planned, source.data, overridden)
     tables: dict[Path, Table] = {}
     for path in better.order:
         table = build_table(better, path, mocked, overridden)
@@ -69,7 +69,7 @@ def generate(planned: Planned, source: Source, extra_mocked: frozenset[str] = fr
     generator = Generator(numbers, mocked, overridden)
     for path in final.order:
         generator.rule(final.plans[path], tables.get(path))
-    return make_artifact("policy", generator.code(), final, tables, source.data)
+    return make_artifact("policy", generator.code(), planned, tables, source.data)
 
 
 def make_artifact(name: str, code: Code, planned: Planned, tables: Mapping[Path, Table], data: Value) -> Artifact:

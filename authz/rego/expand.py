@@ -80,7 +80,18 @@ class Expander:
     def head(self, terms: tuple[Term, ...]) -> tuple[list[FlatLiteral], tuple[Term, ...]]:
         """Return what must be evaluated after a body for these terms of its head, and the terms then."""
         extras: list[FlatLiteral] = []
-        return extras, tuple(self.term(term, extras) for term in terms)
+        return extras, tuple(self._lifted(self.term(term, extras), extras) for term in terms)
+
+    def _lifted(self, term: Term, extras: list[FlatLiteral]) -> Term:
+        """Return the term of a head with its references and closures moved into the body, where they may iterate."""
+        match term:
+            case Scalar() | Var():
+                return term
+            case nodes.Array(items) | nodes.SetTerm(items):
+                return replace(term, items=tuple(self._lifted(item, extras) for item in items))
+            case nodes.ObjectTerm(pairs):
+                return replace(term, pairs=tuple((self._lifted(key, extras), self._lifted(value, extras)) for key, value in pairs))
+        return self._named(term, extras)
 
     def _literal(self, literal: nodes.Literal) -> list[FlatLiteral]:
         if isinstance(literal.expr, nodes.SomeDecl):

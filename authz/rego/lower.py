@@ -385,7 +385,7 @@ class Lowerer:
         for size in range(2, len(target)):
             if target[:size] in self.program.groups:
                 name = ".".join(target[:size])
-                raise errors.compile_error(errors.COMPILE, f"with keyword cannot partially replace virtual document(s): {name}", location)
+                raise errors.compile_error(errors.COMPILE, "with keyword cannot partially replace virtual document(s)", location, help=f"replace the whole of `{name}`")
 
     def _function_modifier(self, path: Path, value: Term) -> p.Modifier:
         if isinstance(value, Ref) and isinstance(value.head, Var) and value.head.name in {"builtin", "function"}:

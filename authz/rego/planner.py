@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 
-from authz.rego import nodes, program, resolve, safety
+from authz.rego import nodes, program, purity, resolve, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.expand import Expander
+from authz.rego.expand import Expander, FlatLiteral
 from authz.rego.lower import TRUE_ATOM, Lowerer, Names
 from authz.rego.nodes import Term, Var
 from authz.rego.program import Group, Kind, Member, Path, Program
@@ -88,29 +88,31 @@ class _Definer:
         flat = expander.body(rule.body)
         heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
         extras, terms = expander.head(heads)
-        lowerer, params = self._arguments(rule.head.args or ())
+        lowerer, params, patterns = self._arguments(rule.head.args or (), expander)
         bound = frozenset(lowerer.env)
-        ordered = safety.order_body(tuple(flat + extras), bound, self.arity)
+        ordered = safety.order_body(tuple(patterns + flat + extras), bound, self.arity)
         safety.check_head(terms, ordered, bound, self.arity)
         lowerer.body(ordered)
         atoms = [lowerer.atom(term) for term in terms]
         value = atoms.pop() if rule.head.value is not None else TRUE_ATOM
         key = atoms.pop() if rule.head.key is not None else None
-        return p.Definition(tuple(lowerer.steps), tuple(atoms), key, value, params, rule.location, orelse)
+        block = purity.pure_first(tuple(lowerer.steps), params)
+        return p.Definition(block, tuple(atoms), key, value, params, rule.location, orelse)
 
-    def _arguments(self, args: tuple[Term, ...]) -> tuple[Lowerer, tuple[str, ...]]:
-        """Return a lowerer in which the arguments are bound, and the parameters' names."""
+    def _arguments(self, args: tuple[Term, ...], expander: Expander) -> tuple[Lowerer, tuple[str, ...], list[FlatLiteral]]:
+        """Return a lowerer in which the arguments are bound, the parameters' names, and what their patterns demand."""
         lowerer = Lowerer(self.tree, self.arity, self.names, {})
         params = tuple(f"a{index}" for index in range(len(args)))
-        patterns = []
+        literals: list[FlatLiteral] = []
         for param, arg in zip(params, args, strict=True):
             if isinstance(arg, Var) and arg.name not in lowerer.env:
                 lowerer.env[arg.name] = p.Local(param)
             else:
-                patterns.append((param, arg))
-        for param, arg in patterns:
-            lowerer._match(arg, p.Local(param), arg.location)
-        return lowerer, params
+                lowerer.env[f"${param}"] = p.Local(param)
+                extras: list[FlatLiteral] = []
+                pattern = expander.term(arg, extras)
+                literals += [FlatLiteral(nodes.Unify(Var(f"${param}", arg.location), pattern), location=arg.location), *extras]
+        return lowerer, params, literals
 
 
 def used_groups(node: object, tree: Program) -> Iterator[Path]:

@@ -108,8 +108,8 @@ class Resolver:
         args = rule.head.args
         if args is not None:
             self._push(())
-            for name, location in _pattern_vars(args):
-                self._declare(name, location, reassign=True)
+            for name, location in dict(_pattern_vars(args)).items():
+                self._declare(name, location)
             args = tuple(self.term(arg) for arg in args)
         result = self._definition(rule, args)
         if args is not None:
@@ -148,26 +148,23 @@ class Resolver:
         for name, location in scope.unused.items():
             raise errors.compile_error(errors.COMPILE, f"declared var {name} unused", location, help=f"remove `{name}` or use it")
 
-    def _declare(self, name: str, location: Location, *, reassign: bool = False, must_use: bool = False) -> None:
+    def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> None:
         scope = self.scopes[-1]
         if name in scope.names:
-            if reassign:
-                return
-            raise errors.compile_error(errors.COMPILE, f"var {name} assigned above", location, help="choose another name, or compare with `==`")
+            raise errors.compile_error(errors.COMPILE, f"var {name} {action} above", location, help="choose another name, or compare with `==`")
         self.counter += 1
         scope.names[name] = f"{name}#{self.counter}"
         if must_use:
             scope.unused[name] = location
 
     def _find(self, var: Var) -> str | None:
+        innermost = self.scopes[-1]
+        if var.name in innermost.upcoming and var.name not in innermost.names:
+            raise errors.compile_error(errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used")
         for scope in reversed(self.scopes):
             if var.name in scope.names:
                 scope.unused.pop(var.name, None)
                 return scope.names[var.name]
-            if var.name in scope.upcoming:
-                raise errors.compile_error(
-                    errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used"
-                )
         return None
 
     # Literals
@@ -213,7 +210,7 @@ class Resolver:
                 return self._assign(left, right)
             case nodes.SomeDecl(names):
                 for var in names:
-                    self._declare(var.name, var.location, must_use=True)
+                    self._declare(var.name, var.location, action="declared", must_use=True)
                 return nodes.SomeDecl(())
             case nodes.SomeIn(key, value, domain):
                 return self._some_in(key, value, domain)
@@ -232,8 +229,8 @@ class Resolver:
         resolved = self.term(domain)
         patterns = (value,) if key is None else (key, value)
         for name, location in _pattern_vars(patterns):
-            self._declare(name, location, reassign=True, must_use=True)
-        return nodes.SomeIn(None if key is None else self._pattern(key), self._pattern(value), resolved)
+            self._declare(name, location, action="declared")
+        return nodes.SomeIn(None if key is None else self.term(key), self.term(value), resolved)
 
     def _pattern(self, term: Term) -> Term:
         """Resolve a declaring pattern; being declared in it is not a use."""

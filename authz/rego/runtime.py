@@ -12,8 +12,8 @@ from typing import Any, Final, cast
 
 from authz.rego import errors
 from authz.rego.errors import BuiltinError, EvalError
-from authz.rego.nodes import NOWHERE, Location
-from authz.rego.values import EMPTY_OBJECT, FALSE, TRUE, Boolean, Object, Set, Value
+from authz.rego.nodes import Location
+from authz.rego.values import FALSE, TRUE, Boolean, Object, Set, Value
 
 MISSING: Final[Any] = object()
 """A memo cell that was not computed yet; undefined is `None`."""
@@ -200,7 +200,20 @@ def document(c: Context, place: Place) -> Value | None:
     for name, child in place.children.items():
         value = document(c, child)
         if value is not None:
-            result[name] = value
+            result[name] = _overlaid(value, result[name]) if name in result else value
+    return Object(result)
+
+
+def _overlaid(virtual: Value, base: Value) -> Value:
+    """Return a whole document where rules and base data meet: objects merge, else base data shows.
+
+    A reference that names the rule gets the rule; only the enclosing document is merged like this in OPA.
+    """
+    if virtual.__class__ is not Object or base.__class__ is not Object:
+        return base
+    result = dict(cast(Object, virtual))
+    for key, value in cast(Object, base).items():
+        result[key] = _overlaid(result[key], value) if key in result else value
     return Object(result)
 
 
@@ -227,14 +240,10 @@ def _outside(overrides: dict[Path, Value] | None, path: Path) -> dict[Path, Valu
 
 
 def patched(base: Value | None, path: tuple[Value, ...], value: Value) -> Value:
-    """Return `base` with the value at a path; objects on the way are made where missing."""
+    """Return `base` with the value at a path; what stands in the way of the path is replaced by objects."""
     if not path:
         return value
-    if base is None:
-        base = EMPTY_OBJECT
-    if base.__class__ is not Object:
-        raise EvalError(errors.EVAL_WITH_MERGE, "real and replacement data could not be merged", NOWHERE)
-    result = Object(cast(Object, base))
+    result = Object(cast(Object, base)) if base.__class__ is Object else Object()
     result[path[0]] = patched(result.get(path[0]), path[1:], value)
     return result
 
@@ -252,7 +261,7 @@ def overridden(c: Context, path: Path) -> Value | None:
 
 
 def replaced(c: Context, name: str, function: Callable[..., Value | None], args: tuple[Value, ...]) -> Value | None:
-    """Call a function that some `with` may replace; inside the replacement the original is called."""
+    """Call a function that some `with` may replace; inside a replacement no replacement holds."""
     mock = c.mocks.get(name) if c.mocks is not None else None
     if mock is None:
         return function(c, *args)
@@ -260,7 +269,7 @@ def replaced(c: Context, name: str, function: Callable[..., Value | None], args:
     if kind == "value":
         return cast(Value, replacement)
     inner = c.fork()
-    inner.mocks = {key: item for key, item in (c.mocks or {}).items() if key != name}
+    inner.mocks = None
     return cast("Value | None", replacement(inner, *args))
 
 
