@@ -11,15 +11,18 @@ from typing import Final, NoReturn
 
 from authz.rego import nodes
 from authz.rego.errors import PARSE, CompileError, Diagnostic
+from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
 from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, NO_GAP, Kind, Token
 
 MAX_NESTING: Final = 100
-"""Levels of brackets, bodies and operands; at most about seven Python frames each, so the stack of 1,000 holds."""
+"""Levels of brackets and bodies; at most seven Python frames each, so that the stack of 1,000 holds."""
 
 MAX_HEIGHT: Final = 200
-"""Operators in a row (`a + b + …`) and links of an `else` chain: they nest in the tree, whose readers recurse."""
+"""Levels of the tree of a statement, so also operators in a row (`a + b + …`), and links of an `else` chain."""
+
+_MAX_NODES_PER_LEVEL: Final = 4  # literal, expression, comprehension, reference
 
 MAX_DIAGNOSTICS: Final = 10
 """As many findings as `opa check` shows by default."""
@@ -55,6 +58,9 @@ class Cursor:
         self.index = 0
         self.token = self.tokens[0]
         self.depth = 0
+        # Both since `begin_statement`, to know when the height of a tree needs a look.
+        self.deepest = 0
+        self.infix_count = 0
         self.wildcards = 0
         if rego_version == 0:
             self._demote_keywords()
@@ -107,8 +113,23 @@ class Cursor:
     def enter(self) -> None:
         """Go one level deeper. The caller subtracts it again from `depth`; after a failure `rewind` does."""
         self.depth += 1
+        if self.depth > self.deepest:
+            self.deepest = self.depth
+            self._check_nesting()
+
+    def _check_nesting(self) -> None:
         if self.depth > MAX_NESTING:
             self.fail(f"nesting is deeper than {MAX_NESTING} levels", help="give the inner parts rules of their own")
+
+    def begin_statement(self) -> Token:
+        """Forget how deep the last statement was; return the token that the next one begins with."""
+        self.deepest = self.infix_count = 0
+        return self.token
+
+    def check_height(self, tree: object, start: Token) -> None:
+        """Fail at `start` if the tree of its statement is too high. Most cannot be, so most are not walked."""
+        if _MAX_NODES_PER_LEVEL * self.deepest + self.infix_count > MAX_HEIGHT and is_higher(tree, MAX_HEIGHT):
+            self.fail(f"expressions are nested deeper than {MAX_HEIGHT} levels", start, help="give the inner parts rules of their own")
 
     def location(self, token: Token) -> Location:
         return Location(self.file, token.row, token.col, len(token.text) or 1)

@@ -5,6 +5,7 @@ Codes are OPA's. This module knows locations and texts, not the compiler.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from authz.errors import AuthzError
@@ -22,6 +23,8 @@ EVAL_BUILTIN = "eval_builtin_error"
 EVAL_INTERNAL = "eval_internal_error"
 EVAL_WITH_MERGE = "eval_with_merge_error"
 
+_SHOWN_WIDTH = 160  # columns of a long line of source
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -34,15 +37,25 @@ class Diagnostic:
     help: str | None = None
 
     def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> list[str]:
+        """Return what is shown: place and message, the source with a caret below, the fix."""
         lines = [f"{self.location}: {self.code}: {self.message}"]
         if self.source_line is not None:
-            number = f"{self.location.row:5d}"
-            pad = "".join("\t" if char == "\t" else " " for char in self.source_line[: self.location.col - 1])
-            lines.append(f"{number} | {self.source_line}")
-            lines.append(f"      | {pad}{'^' * max(1, self.location.length)}")
+            lines += self._quoted(self.source_line)
         if self.help:
             lines.append(f"help: {self.help}")
-        return "\n".join(lines)
+        return lines
+
+    def _quoted(self, source: str) -> list[str]:
+        """Return the part of a line of source around the place, and the caret; safe to print on a terminal."""
+        place = self.location.col - 1
+        start = 0 if len(source) <= _SHOWN_WIDTH else max(0, min(place - _SHOWN_WIDTH // 2, len(source) - _SHOWN_WIDTH))
+        shown = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in source[start : start + _SHOWN_WIDTH])
+        pad = "".join("\t" if char == "\t" else " " for char in shown[: place - start])
+        carets = "^" * max(1, min(self.location.length, len(shown) - len(pad)))
+        return [f"{self.location.row:5d} | {shown}", f"      | {pad}{carets}"]
 
 
 class CompileError(AuthzError):
@@ -57,7 +70,12 @@ class CompileError(AuthzError):
 
     def __str__(self) -> str:
         head = "1 error occurred" if len(self.diagnostics) == 1 else f"{len(self.diagnostics)} errors occurred"
-        return f"{head}:\n" + "\n".join(str(diagnostic) for diagnostic in self.diagnostics)
+        lines = [head + ":"]
+        for diagnostic, following in itertools.zip_longest(self.diagnostics, self.diagnostics[1:]):
+            shown = diagnostic.lines()
+            is_said_again = following is not None and diagnostic.help is not None and diagnostic.help == following.help
+            lines += shown[:-1] if is_said_again else shown
+        return "\n".join(lines)
 
     def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
         return CompileError, (self.diagnostics,)

@@ -68,7 +68,7 @@ class CollectionParser(TermParser):
         return self.terms(end, (first,))
 
     def _body_after_operator_help(self) -> str | None:
-        if self.token.kind in (Kind.ASSIGN, Kind.UNIFY, Kind.SEMICOLON):
+        if self.token.kind in (Kind.ASSIGN, Kind.UNIFY):
             return "the term of a comprehension that has operators goes in parentheses: `[(a + b) | …]`"
         return None
 

@@ -179,13 +179,18 @@ class RuleParser(BodyParser):
         if heading.args is not None:
             return self._head(heading, self._true(heading.name))
         if steps == 0:
-            help = "a rule has a value, a body, or both: `p := 1`, `p if input.x`"
-            self.fail("var cannot be used for rule name", heading.name, help=help)
+            self.fail("var cannot be used for rule name", heading.name, help=self._missing_body_help())
         if steps == 1:
             self._forbid_in_v1("`contains` keyword is required for partial set rules", heading.name)
             return self._set_head(heading)
         self._forbid_in_v1("rule must have value assignment and/or body declaration", heading.name)
         return self._head(heading, self._true(heading.name))
+
+    def _missing_body_help(self) -> str:
+        word = self.token.text
+        if self.token.kind is Kind.IDENT and word in FUTURE_KEYWORDS:
+            return f"in Rego v0 `{word}` needs `import future.keywords.{word}` or `import rego.v1`"
+        return "a rule has a value, a body, or both: `p := 1`, `p if input.x`"
 
     def _set_head(self, heading: _Heading) -> nodes.Head:
         """Return `p[k]` as the head of a partial set `p`, which it is in v0."""

@@ -55,26 +55,25 @@ class TermParser(Cursor):
 
     def infix(self) -> Term:
         """Parse a term with its infix operators; `k, v in xs` is one of them here."""
-        left = self.climb(self.term(), 1)
+        left = self.operators(self.term())
         if self.token.kind is Kind.COMMA:
             left = self._member_with_key(left)
         return self.membership(left)
 
     def infix_in_list(self) -> Term:
         """Parse a list's element, where a comma ends the term."""
-        return self.membership(self.climb(self.term(), 1))
+        return self.membership(self.operators(self.term()))
 
     def continue_infix(self, first: Term) -> Term:
         """Parse what follows the first operand of a list's element."""
-        return self.membership(self.climb(first, 1))
+        return self.membership(self.operators(first))
 
     def membership(self, left: Term) -> Term:
         """Parse any `in xs` after `left`; it groups to the left."""
-        height = 0
+        start = self.infix_count
         while self.is_keyword(Kind.IN):
-            operator = self.advance()
-            height = self._grow(height, operator)
-            left = nodes.Call(MEMBER_2, (left, self.climb(self.term(), 1)), self.location(operator))
+            operator = self._operator_token(start)
+            left = nodes.Call(MEMBER_2, (left, self.operators(self.term())), self.location(operator))
         return left
 
     def _member_with_key(self, key: Term) -> Term:
@@ -82,7 +81,7 @@ class TermParser(Cursor):
         mark = self.mark()
         self.advance()
         try:
-            value = self.climb(self.term(), 1)
+            value = self.operators(self.term())
         except Failure:
             self.rewind(mark)
             return key
@@ -90,27 +89,36 @@ class TermParser(Cursor):
             self.rewind(mark)
             return key
         operator = self.advance()
-        return nodes.Call(MEMBER_3, (key, value, self.climb(self.term(), 1)), self.location(operator))
+        return nodes.Call(MEMBER_3, (key, value, self.operators(self.term())), self.location(operator))
 
-    def climb(self, left: Term, floor: int) -> Term:
-        """Parse the operators after `left` that bind at least as tightly as `floor` (precedence climbing)."""
-        levels = _LEVELS
-        level = levels.get(self.token.kind, 0)
-        height = 0
-        while level >= floor:
-            operator = self.advance()
-            height = self._grow(height, operator)
-            right = self.term()
-            if levels.get(self.token.kind, 0) > level:
-                right = self.climb(right, level + 1)
-            left = nodes.Call((operator.kind.value,), (left, right), self.location(operator))
-            level = levels.get(self.token.kind, 0)
-        return left
+    def operators(self, first: Term) -> Term:
+        """Parse the infix operators after `first` and their operands; `in` is weaker and stays.
 
-    def _grow(self, height: int, operator: Token) -> int:
-        if height >= MAX_HEIGHT:
-            self.fail(f"more than {MAX_HEIGHT} operators in a row", operator, help="write a long list of alternatives as a set: `x in {…}`")
-        return height + 1
+        Two stacks, not recursion: five levels of binding would cost as many frames a bracket.
+        """
+        if self.token.kind not in _LEVELS:
+            return first
+        operands, operators = [first], list[Token]()
+        start = self.infix_count
+        while (level := _LEVELS.get(self.token.kind, 0)) > 0:
+            while operators and _LEVELS[operators[-1].kind] >= level:
+                self._apply(operands, operators.pop())
+            operators.append(self._operator_token(start))
+            operands.append(self.term())
+        while operators:
+            self._apply(operands, operators.pop())
+        return operands[0]
+
+    def _apply(self, operands: list[Term], operator: Token) -> None:
+        right = operands.pop()
+        operands[-1] = nodes.Call((operator.kind.value,), (operands[-1], right), self.location(operator))
+
+    def _operator_token(self, start: int) -> Token:
+        """Step over an operator of a chain that began when `infix_count` was `start`."""
+        if self.infix_count - start >= MAX_HEIGHT:
+            self.fail(f"more than {MAX_HEIGHT} operators in a row", help="write a long list of alternatives as a set: `x in {…}`")
+        self.infix_count += 1
+        return self.advance()
 
     def term(self) -> Term:
         """Parse a term without infix operators."""
@@ -118,13 +126,20 @@ class TermParser(Cursor):
         token = self.token
         handler = _HANDLERS.get(token.kind)
         if handler is None:
-            self.unexpected()
+            self.unexpected(help=self._operator_help())
         term = handler(self)
         following = self.token
         if following.gap == NO_GAP and following.kind in _REFERENCE_KINDS:
             term = self.reference(term, token)
+        if self.token.kind is Kind.NUMBER and self.token.gap == NO_GAP and self.token.text[0] == ".":
+            self.fail("unexpected . token: expected identifier", help=_STEP_HELP)
         self.depth -= 1
         return term
+
+    def _operator_help(self) -> str | None:
+        """Guess what was meant where an operator stands in place of a term."""
+        written = self.tokens[max(self.index - 1, 0)].text + self.token.text
+        return _OPERATOR_HELP.get(written) if self.token.gap == NO_GAP else None
 
     def reference(self, head: Term, start: Token, *, is_head_of_rule: bool = False) -> Term:
         """Parse the steps after `head`: `.name`, `[key]`, and arguments that make it a call.
@@ -155,7 +170,7 @@ class TermParser(Cursor):
         self.advance()
         name = self.token
         if name.gap != NO_GAP or (name.kind is not Kind.IDENT and name.kind not in KEYWORD_KINDS):
-            self.unexpected("expected identifier", help='a key that is not a name is written in brackets: `x["a-b"]`, `x[0]`')
+            self.unexpected("expected identifier", help=_STEP_HELP)
         self.advance()
         return nodes.Scalar(name.text, self.location(name))
 
@@ -265,6 +280,16 @@ class TermParser(Cursor):
         values = nodes.ArrayComprehension(value, (assign,), location)
         return nodes.Ref(values, (nodes.Scalar(0, location),), location)
 
+
+_STEP_HELP: Final = 'a key that is not a name is written in brackets: `x["a-b"]`, `x[0]`'
+
+_OPERATOR_HELP: Final = {
+    "&&": "expressions of one body all hold; separate them by `;` or a new line",
+    "||": "alternatives are rules of the same name; a value that is one of several is `x in {1, 2}`",
+    "===": "equality is `==`",
+    "!==": "inequality is `!=`",
+    "=>": "`>=` is greater or equal",
+}
 
 _EXPRESSION_NAMES: Final[dict[type, str]] = {
     nodes.Unify: "unification ('=')",

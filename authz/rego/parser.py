@@ -26,17 +26,22 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query") -> node
     """Parse a query: the literals of a body, at least one. Raises CompileError."""
     parser = HeaderParser(file, source, rego_version)
     try:
-        return parser.query()
+        start = parser.begin_statement()
+        query = parser.query()
+        parser.check_height(query, start)
     except Failure as failure:
         raise parser.error([failure]) from None
+    return query
 
 
 def parse_term(source: str) -> nodes.Term:
     """Parse one term, ground or not. Raises CompileError."""
     parser = HeaderParser("term", source, 1)
     try:
+        start = parser.begin_statement()
         term = parser.infix()
         parser.expect(Kind.EOF, "expected one term")
+        parser.check_height(term, start)
     except Failure as failure:
         raise parser.error([failure]) from None
     return term
@@ -55,7 +60,10 @@ def _module(parser: HeaderParser) -> nodes.Module:
         elif kind is Kind.PACKAGE and not parser.is_keyword_as_name():
             parser.fail("unexpected package", help="a module has one package")
         else:
-            rules.extend(parser.rules())
+            start = parser.begin_statement()
+            statement = parser.rules()
+            parser.check_height(tuple(statement), start)
+            rules.extend(statement)
     version = 1 if parser.imports_rego_v1 else parser.rego_version
     if version == 1 and parser.v1_failures:
         raise parser.error(parser.v1_failures)
