@@ -33,8 +33,6 @@ def parse_json_form(text: str) -> list[XfccElement]:
         )
     except (ValueError, RecursionError) as error:
         raise XfccError(Refusal.JSON_FORMAT) from error
-    if not isinstance(array, list):
-        raise XfccError(Refusal.JSON_FORMAT)
     if not array:
         raise XfccError(Refusal.EMPTY_ELEMENT)
     if len(array) > MAX_ELEMENTS:

@@ -202,7 +202,7 @@ def _fill(pair: str) -> str:
     ids=lambda header: header[:12],
 )
 def test_the_largest_header_takes_linear_time(header: str) -> None:
-    """The bound is ten times what a quiet machine needs; anything that backtracks misses it by orders of magnitude."""
+    """A quiet machine needs up to 7 ms; anything quadratic needs seconds. The bound leaves room for a busy machine and a tracer."""
 
     def read() -> None:
         try:
@@ -210,4 +210,4 @@ def test_the_largest_header_takes_linear_time(header: str) -> None:
         except XfccError:
             return
 
-    assert min(timeit.repeat(read, number=1, repeat=5)) < 0.05
+    assert min(timeit.repeat(read, number=1, repeat=3)) < 0.25
