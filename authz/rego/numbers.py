@@ -139,7 +139,7 @@ def half_away(number: Number) -> int:
     if isinstance(number, int) and _is_small(number):
         return number
     value = to_float(number)
-    return _truncated(_add(value, (-1 if value[0] < 0 else 1, -1)))
+    return truncated_float(_add(value, (-1 if value[0] < 0 else 1, -1)))
 
 
 def ceiling(number: Number) -> int:
@@ -147,7 +147,7 @@ def ceiling(number: Number) -> int:
     if isinstance(number, int) and _is_small(number):
         return number
     value = to_float(number)
-    whole = _truncated(value)
+    whole = truncated_float(value)
     return whole if whole < 0 or _is_whole(value) else whole + 1
 
 
@@ -156,13 +156,13 @@ def floored(number: Number) -> int:
     if isinstance(number, int) and _is_small(number):
         return number
     value = to_float(number)
-    whole = _truncated(value)
+    whole = truncated_float(value)
     return whole if whole >= 0 or _is_whole(value) else whole - 1
 
 
 def truncated(number: Number) -> int:
     """Return the number without its fraction."""
-    return number if isinstance(number, int) else _truncated(to_float(number))
+    return number if isinstance(number, int) else truncated_float(to_float(number))
 
 
 def checked_size(number: int) -> int:
@@ -200,7 +200,7 @@ def from_float(value: Float, bits: int = MANTISSA_BITS) -> Number:
     """Return the number of the shortest decimal text that reads back as `value` in `bits` bits."""
     mantissa, exponent = value
     if _is_whole(value):
-        whole = _truncated(value)
+        whole = truncated_float(value)
         if whole.bit_length() <= bits:
             return whole
     digits, scale = _shortest(abs(mantissa), exponent, bits)
@@ -249,7 +249,8 @@ def _is_whole(value: Float) -> bool:
     return exponent >= 0 or mantissa & ((1 << -exponent) - 1) == 0
 
 
-def _truncated(value: Float) -> int:
+def truncated_float(value: Float) -> int:
+    """Return the float without its fraction."""
     mantissa, exponent = value
     if exponent >= 0:
         return mantissa << exponent
