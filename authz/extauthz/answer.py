@@ -61,6 +61,9 @@ class Answers:
     def __init__(self) -> None:
         self._known: dict[Value, Answer] = {TRUE: ALLOWED, FALSE: DENIED}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def encode(self, decision: Value) -> Answer:
         """Return the answer that a decision asks for; raise BadDecisionError."""
         answer = self._known.get(decision)
