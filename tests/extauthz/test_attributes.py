@@ -38,6 +38,8 @@ def test_numbers_enums_and_bytes_have_opas_forms() -> None:
 
 def test_timestamps_and_any_are_messages_like_any_other() -> None:
     request = check_request(
+        {},
+        None,
         metadataContext={"typedFilterMetadata": {"n": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "1s"}}},
         **{"request.time": "2020-11-20T09:47:47.722473Z"},
     )

@@ -1,0 +1,135 @@
+"""The cache of denials: bounded in entries, bytes and time, and not to be flooded."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz.errors import Reason
+from authz.pdp.cache import CacheConfig, DecisionCache, Entry, Key, weight
+from authz.rego.values import NULL, TRUE, Object, Set
+
+TTL = 100
+
+
+def cache(entries: int = 10, max_key_bytes: int = 4096) -> DecisionCache:
+    return DecisionCache(CacheConfig(entries, TTL, max_key_bytes))
+
+
+def denial(now_ns: int = 0, response: bytes = b"no") -> Entry:
+    return Entry(response, Reason.DENIED, None, now_ns)
+
+
+def test_remembers_what_was_put_and_counts() -> None:
+    remembered = cache()
+    assert remembered.get(("a",), 0) is None
+    remembered.put(("a",), denial())
+    entry = remembered.get(("a",), 0)
+    assert entry is not None
+    assert (entry.response, entry.reason) == (b"no", Reason.DENIED)
+    assert (remembered.hits, remembered.misses, remembered.evictions, remembered.expirations) == (1, 1, 0, 0)
+
+
+def test_undefined_and_rego_values_are_told_apart_in_keys() -> None:
+    remembered = cache()
+    remembered.put((None,), denial())
+    assert remembered.get((NULL,), 0) is None
+    remembered.put((TRUE,), denial())
+    assert remembered.get((1,), 0) is None
+    assert remembered.get(("",), 0) is None
+    assert len(remembered) == 2
+
+
+def test_entries_expire_and_leave() -> None:
+    remembered = cache()
+    remembered.put(("a",), denial(5))
+    assert remembered.get(("a",), 5 + TTL - 1) is not None
+    assert remembered.get(("a",), 5 + TTL) is None
+    assert len(remembered) == 0
+    assert (remembered.expirations, remembered.misses) == (1, 1)
+
+
+def test_being_hit_does_not_prolong_a_denial() -> None:
+    remembered = cache()
+    remembered.put(("a",), denial())
+    for now_ns in range(0, TTL, 10):
+        assert remembered.get(("a",), now_ns) is not None
+    assert remembered.get(("a",), TTL) is None
+
+
+def test_a_clock_that_went_back_forgets_what_it_meets() -> None:
+    remembered = cache()
+    remembered.put(("a",), denial(1000))
+    assert remembered.get(("a",), 999) is None
+    assert len(remembered) == 0
+
+
+def test_a_flood_of_denied_keys_does_not_evict_what_is_hit_again_and_again() -> None:
+    remembered = cache(entries=10)
+    for name in ("x", "y"):
+        remembered.put((name,), denial())
+        remembered.get((name,), 0)
+    for number in range(1000):
+        remembered.put((number,), denial())
+    assert remembered.get(("x",), 0) is not None
+    assert remembered.get(("y",), 0) is not None
+    assert len(remembered) == 10
+    assert remembered.evictions == 1000 - 8
+
+
+def test_what_is_hit_no_more_makes_room_for_what_is() -> None:
+    remembered = cache(entries=10)
+    for number in range(100):
+        remembered.put((number,), denial())
+        remembered.get((number,), 0)
+    assert remembered.get((99,), 0) is not None
+    assert remembered.get((0,), 0) is None
+    assert len(remembered) == 10
+
+
+def test_large_keys_and_large_responses_are_not_remembered() -> None:
+    remembered = cache(max_key_bytes=400)
+    remembered.put(("k" * 400,), denial())
+    remembered.put(("k",), denial(response=b"r" * 400))
+    assert len(remembered) == 0
+    remembered.put(("k" * 100,), denial(response=b"r" * 100))
+    assert len(remembered) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "least"),
+    [
+        ("a" * 1000, 1000),
+        ("é" * 1000, 2000),
+        (10**3000, 1200),
+        (Decimal("1" * 3000), 3000),
+        (("a" * 500, "b" * 500), 1000),
+        (Object({"k" * 500: "v" * 500}), 1000),
+        (Set(["a" * 1000]), 1000),
+        (None, 0),
+        (TRUE, 0),
+    ],
+)
+def test_weight_grows_with_what_a_value_holds(value: object, least: int) -> None:
+    assert weight((value,)) >= least  # type: ignore[arg-type]
+
+
+keys = st.tuples(st.one_of(st.none(), st.sampled_from("abcdefgh"), st.integers(0, 5)))
+steps = st.lists(st.tuples(st.sampled_from(["get", "put"]), keys, st.integers(0, 30)), max_size=80)
+
+
+@given(st.integers(1, 6), steps)
+def test_never_answers_what_a_plain_dictionary_would_not(entries: int, history: list[tuple[str, Key, int]]) -> None:
+    remembered, model, now_ns = cache(entries), dict[Key, Entry](), 0
+    for action, key, elapsed in history:
+        now_ns += elapsed
+        if action == "put":
+            model[key] = denial(now_ns)
+            remembered.put(key, model[key])
+        else:
+            entry = remembered.get(key, now_ns)
+            assert entry is None or (entry is model[key] and now_ns - entry.stored_ns < TTL)
+        assert len(remembered) <= entries
