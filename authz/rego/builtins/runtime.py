@@ -1,0 +1,51 @@
+"""Built-ins that would reach outside the evaluation, and what they are while deciding.
+
+A decision neither prints, nor traces, nor calls anybody: what OPA does there is
+refused or has no effect. `with` can replace each of them in tests.
+"""
+
+from __future__ import annotations
+
+from authz.rego.builtins.registry import ANY, BOOLEAN, OBJECT, STRING, builtin
+from authz.rego.errors import EVAL_TYPE, BuiltinError
+from authz.rego.render import json_text
+from authz.rego.values import EMPTY_OBJECT, Object, Value
+
+_HTTP_KEYS = frozenset(
+    {
+        "method", "url", "body", "enable_redirect", "force_json_decode", "force_yaml_decode", "headers", "raw_body",
+        "tls_use_system_certs", "tls_ca_cert", "tls_ca_cert_file", "tls_ca_cert_env_variable", "tls_client_cert",
+        "tls_client_cert_file", "tls_client_cert_env_variable", "tls_client_key", "tls_client_key_file",
+        "tls_client_key_env_variable", "tls_insecure_skip_verify", "tls_server_name", "timeout", "cache", "force_cache",
+        "force_cache_duration_seconds", "raise_error", "caching_mode", "max_retry_attempts", "cache_ignored_headers",
+    }
+)  # fmt: skip
+
+
+@builtin("opa.runtime", result=OBJECT, deterministic=False)
+def opa_runtime() -> Value:
+    """Return nothing of the process: its environment is no policy's business."""
+    return EMPTY_OBJECT
+
+
+@builtin("print", ANY, result=BOOLEAN)
+def opa_print(_value: Value) -> bool:
+    return True
+
+
+@builtin("trace", STRING, result=BOOLEAN)
+def trace(_note: str) -> bool:
+    return True
+
+
+@builtin("http.send", OBJECT, result=OBJECT, deterministic=False)
+def http_send(request: Object) -> Value:
+    """Refuse: a decision must not wait for the network. A request that OPA would refuse is refused in its words."""
+    unknown = [key for key in request.ordered() if key not in _HTTP_KEYS]
+    if unknown:
+        names = ", ".join(json_text(key) for key in unknown)
+        raise BuiltinError(f"http.send: operand 1 invalid request parameters(s): {{{names}}}", EVAL_TYPE)
+    missing = [f'"{key}"' for key in ("method", "url") if key not in request]
+    if missing:
+        raise BuiltinError(f"http.send: operand 1 missing required request parameters(s): {{{', '.join(missing)}}}", EVAL_TYPE)
+    raise BuiltinError("http.send: not enabled")
