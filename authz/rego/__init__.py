@@ -15,7 +15,7 @@ from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
 from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
 
 
-def compile(  # noqa: A001 - the public name, always used as `rego.compile`
+def compile(
     modules: Mapping[str, str],
     data: Document = None,
     rego_version: int | Mapping[str, int] = 1,

@@ -36,6 +36,10 @@ class Unit(Protocol):
         """Return the name of a rule's function."""
         ...
 
+    def sequence(self, items: list[str | None]) -> str:
+        """Add a module-level tuple of the given expressions; return its name."""
+        ...
+
 
 class BlockWriter:
     """Writes one function's body. `fail` is the statement that gives up the current path."""
@@ -120,10 +124,10 @@ class BlockWriter:
         self._enter_loop()
 
     def _scope(self, step: p.Scope) -> None:
-        parts = "".join(self._modifier(step.base, modifier) + ", " for modifier in step.modifiers)
+        parts = "".join(self._modifier(modifier) + ", " for modifier in step.modifiers)
         self.line(f"{step.name} = scope({step.base}, ({parts}))")
 
-    def _modifier(self, ctx: str, modifier: p.Modifier) -> str:
+    def _modifier(self, modifier: p.Modifier) -> str:
         if modifier.root == "function":
             name = self.constant(".".join(modifier.path))
             if modifier.value is not None:
@@ -159,7 +163,7 @@ class BlockWriter:
             case p.Document(ctx, path):
                 self.line(f"{name} = document({ctx}, {self.unit.pool.place(path)})")
             case p.Lookup(base, key):
-                self.line(f"{name} = {self._lookup(self.atom(base), key)}")
+                self.line(f"{name} = {self.lookup(self.atom(base), key)}")
             case p.CallBuiltin():
                 self._call_builtin(name, expr)
                 if BUILTINS[expr.name].returns_bool and expr.name not in self.unit.mocked:
@@ -185,11 +189,12 @@ class BlockWriter:
             self.line(f"{name} = {ctx}.input")
         else:
             base = self.input_path(ctx, path[:-1])
-            self.line(f"{name} = {self._lookup(base, path[-1])}")
+            self.line(f"{name} = {self.lookup(base, path[-1])}")
         self.prefixes[(ctx, path)] = name
         return name
 
-    def _lookup(self, base: str, key: p.Atom) -> str:
+    def lookup(self, base: str, key: p.Atom) -> str:
+        """Return the expression for `base[key]`."""
         text = self.atom(key)
         if isinstance(key, p.Const) and isinstance(key.value, str):
             return f"{base}.get({text}) if {base}.__class__ is Object else get({base}, {text})"
@@ -408,4 +413,3 @@ def _used_by(item: object) -> Iterator[str]:
             | p.CallRule(ctx) | p.Comprehension(ctx) | p.Every(ctx)
         ):  # fmt: skip
             yield ctx
-

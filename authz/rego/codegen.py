@@ -17,7 +17,7 @@ from authz.rego.planner import walk
 from authz.rego.pool import Pool
 from authz.rego.program import Kind, Path
 from authz.rego.table import Table
-from authz.rego.tablecode import write_table
+from authz.rego.tablecode import write_members, write_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Generator:
         self.numbers = numbers
         self.lines: list[tuple[str, Location | None]] = []
         self.closures = 0
+        self.sequences = 0
 
     def function_name(self, path: Path) -> str:
         return f"r{self.numbers[path]}"
@@ -55,6 +56,13 @@ class Generator:
         self.lines.append((f"def {name}({', '.join(params)}):", None))
         self.lines.extend(writer.lines)
         self.lines.append(("", None))
+        return name
+
+    def sequence(self, items: list[str | None]) -> str:
+        """Add a module-level tuple of expressions, behind the functions it names."""
+        self.sequences += 1
+        name = f"S{self.sequences}"
+        self.lines.append((f"{name} = ({''.join(f'{item}, ' for item in items)})", None))
         return name
 
     def code(self) -> Code:
@@ -76,14 +84,17 @@ class Generator:
     def _value_rule(self, plan: p.RulePlan, table: Table | None) -> None:
         """Complete rules and functions: the one value that all definitions agree on, else the default."""
         params = tuple(f"a{index}" for index in range(plan.arity))
-        calls = [self._definition_chain(plan, index, definition) for index, definition in enumerate(plan.definitions)]
+        calls = [
+            self._definition_chain(plan, index, definition) if table is None or table.needs_code(index) else None
+            for index, definition in enumerate(plan.definitions)
+        ]
         default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
         arguments = ", ".join(("c", *params))
 
         def write(writer: BlockWriter) -> None:
             self._begin(plan, writer)
             if table is not None:
-                write_table(writer, plan, table, calls)
+                write_values(writer, plan, table, calls, single=single_constant(plan))
             else:
                 self._join(plan, writer, [f"{call}({arguments})" for call in calls])
             if default is not None:
@@ -170,7 +181,7 @@ class Generator:
             self._begin(plan, writer)
             writer.line("out = set()" if plan.kind is Kind.SET else "out = Branch()" if deep else "out = dict()")
             if table is not None:
-                write_table(writer, plan, table, calls)
+                write_members(writer, table, list(calls), plan.kind)
             else:
                 for call in calls:
                     writer.line(f"{call}(c, out)")

@@ -6,17 +6,16 @@ Owns the order of the stages and the options that change it. Each stage is a mod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from authz.rego import parser, nodes
-from authz.rego import plan as p
+from authz.rego import nodes, parser
 from authz.rego.artifact import Artifact, Entry, TableInfo
 from authz.rego.codegen import Code, Generator, scan_modifiers
 from authz.rego.optimize import optimized
 from authz.rego.planner import Planned, plan_modules
 from authz.rego.program import Kind, Path
 from authz.rego.reads import read_sets
-from authz.rego.table import Table, build_table
+from authz.rego.table import Table, TableBuilder
 from authz.rego.values import EMPTY_OBJECT, Document, Value, from_json
 
 
@@ -52,15 +51,14 @@ def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], moc
     if not source.optimize:
         return planned, {}
     better = optimized(planned, source.data, overridden)
-    tables: dict[Path, Table] = {}
-    for path in better.order:
-        table = build_table(better, path, mocked, overridden)
-        if table is not None:
-            tables[path] = table
-    return better, tables
+    builder = TableBuilder(better, mocked, overridden)
+    made = {path: builder.build(better.plans[path]) for path in better.order}
+    return better, {path: table for path, table in made.items() if table is not None}
 
 
-def generate(planned: Planned, source: Source, extra_mocked: frozenset[str] = frozenset(), extra_overridden: frozenset[Path] = frozenset()) -> Artifact:
+def generate(
+    planned: Planned, source: Source, extra_mocked: frozenset[str] = frozenset(), extra_overridden: frozenset[Path] = frozenset()
+) -> Artifact:
     """Generate the code of every rule. The extras are replaced by a query's `with` only."""
     mocked, overridden = scan_modifiers(tuple(planned.plans.values()))
     mocked, overridden = mocked | extra_mocked, overridden | extra_overridden
@@ -85,5 +83,3 @@ def make_artifact(name: str, code: Code, planned: Planned, tables: Mapping[Path,
         name, code.text, tuple(pool.constants), tuple(pool.builtins), tuple(pool.locations), tuple(pool.places), tuple(pool.tables),
         dict(code.functions), functions, code.line_map, len(planned.plans), data, entries,
     )  # fmt: skip
-
-

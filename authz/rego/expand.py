@@ -170,8 +170,7 @@ class Expander:
         flat = self.body(body)
         terms = (value,) if key is None else (key, value)
         extras, heads = self.head(terms)
-        result = FlatComprehension(kind, heads[0] if key is not None else None, heads[-1], tuple(flat + extras), location)
-        return result  # type: ignore[return-value]
+        return FlatComprehension(kind, heads[0] if key is not None else None, heads[-1], tuple(flat + extras), location)  # type: ignore[return-value]
 
     def _template(self, term: nodes.TemplateString, parts: tuple[str | Term, ...]) -> Term:
         """Rewrite to `internal.template_string([part, {value}, …])`; an undefined part is an empty set."""

@@ -294,10 +294,8 @@ class Lowerer:
     def _walk(self, start: p.Atom | p.Input | p.BaseData, args: tuple[Term, ...], location: Location) -> p.Atom:
         current: p.Atom | p.Input | p.BaseData = start
         for arg in args:
-            if self._is_readable(arg):
-                current = self._extend(current, self.atom(arg), location)
-            else:
-                current = self._iterate(current, arg, location)
+            readable = self._is_readable(arg)
+            current = self._extend(current, self.atom(arg), location) if readable else self._iterate(current, arg, location)
         return self._held(current, location)
 
     def _is_readable(self, arg: Term) -> bool:
@@ -385,7 +383,12 @@ class Lowerer:
         for size in range(2, len(target)):
             if target[:size] in self.program.groups:
                 name = ".".join(target[:size])
-                raise errors.compile_error(errors.COMPILE, "with keyword cannot partially replace virtual document(s)", location, help=f"replace the whole of `{name}`")
+                raise errors.compile_error(
+                    errors.COMPILE,
+                    "with keyword cannot partially replace virtual document(s)",
+                    location,
+                    help=f"replace the whole of `{name}`",
+                )
 
     def _function_modifier(self, path: Path, value: Term) -> p.Modifier:
         if isinstance(value, Ref) and isinstance(value.head, Var) and value.head.name in {"builtin", "function"}:

@@ -22,7 +22,9 @@ T = TypeVar("T")
 def optimized(planned: Planned, data: Value, overridden: frozenset[Path]) -> Planned:
     """Return the plans with base data folded in."""
     folder = Folder(data, overridden)
-    plans = {path: replace(plan, definitions=tuple(folder.definition(item) for item in plan.definitions)) for path, plan in planned.plans.items()}
+    plans = {
+        path: replace(plan, definitions=tuple(folder.definition(item) for item in plan.definitions)) for path, plan in planned.plans.items()
+    }
     return replace(planned, plans=plans)
 
 
@@ -102,7 +104,7 @@ class Folder:
 
 def substituted(node: T, known: dict[str, p.Const]) -> T:
     """Return the plan element with locals replaced by their constants."""
-    return _substitute(node, known) if known else node  # type: ignore[no-any-return]
+    return _substitute(node, known) if known else node
 
 
 def _substitute(node: Any, known: dict[str, p.Const]) -> Any:

@@ -41,7 +41,9 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
 
 def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p.Atom]]:
     """Plan a query; return its block and the atoms of its named variables by name."""
-    scope = resolve.Globals((), {}, frozenset(), frozenset(path for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION))
+    scope = resolve.Globals(
+        (), {}, frozenset(), frozenset(path for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION)
+    )
     flat = tuple(Expander().body(resolve.Resolver(scope).query(body)))
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})

@@ -7,11 +7,10 @@ and `decide`, the conveniences for people and tests, fall back to the current ti
 from __future__ import annotations
 
 import pickle
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from authz.rego import compiler, errors, parser
-from authz.rego import plan as p
 from authz.rego.artifact import Artifact, Entry, ReadSet, TableInfo
 from authz.rego.blocks import used_names
 from authz.rego.codegen import Generator, scan_modifiers
@@ -45,7 +44,7 @@ _ABSENT: Final[Any] = object()
 
 def current_time_ns() -> int:
     """Return the current time, for callers that do not bring their own."""
-    elapsed = datetime.now(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    elapsed = datetime.now(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
     return ((elapsed.days * 86400 + elapsed.seconds) * 1_000_000 + elapsed.microseconds) * 1000
 
 
@@ -114,7 +113,7 @@ class Policy:
     def query(
         self,
         query: str,
-        input: Document = _ABSENT,  # noqa: A002 - Rego's word
+        input: Document = _ABSENT,
         input_term: str | None = None,
         strict_builtin_errors: bool = False,
         now_ns: int | None = None,
@@ -185,5 +184,3 @@ def _pool_of(artifact: Artifact) -> Pool:
 
 def _entry_help(known: tuple[str, ...]) -> str:
     return "the policy has no rules" if not known else "rules of the policy: " + ", ".join(known[:8]) + (" …" if len(known) > 8 else "")
-
-

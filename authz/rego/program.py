@@ -218,7 +218,7 @@ def check_recursion(program: Program, uses: dict[Path, list[Path]]) -> list[Grou
 
 
 def _recursive(program: Program, trail: list[Path], target: Path) -> errors.CompileError:
-    cycle = trail[trail.index(target) :] + [target]
+    cycle = [*trail[trail.index(target) :], target]
     text = " -> ".join(".".join(path) for path in cycle)
     group = program.groups[target]
     return errors.compile_error(errors.RECURSION, f"rule {group.name} is recursive: {text}", group.location)

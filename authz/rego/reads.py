@@ -24,8 +24,9 @@ def read_sets(planned: Planned) -> dict[Path, ReadSet]:
         plan = planned.plans[path]
         inputs, data, nondeterministic = _own(plan)
         for used in set(used_groups(plan, planned.program)):
-            for own, other in zip((inputs, data, nondeterministic), found[used], strict=True):
-                own |= other  # type: ignore[operator]
+            inputs |= found[used][0]
+            data |= found[used][1]
+            nondeterministic |= found[used][2]
         found[path] = (inputs, data, nondeterministic)
     return {path: ReadSet(minimal(inputs), minimal(data), tuple(sorted(names))) for path, (inputs, data, names) in found.items()}
 

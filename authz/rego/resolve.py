@@ -151,7 +151,9 @@ class Resolver:
     def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> None:
         scope = self.scopes[-1]
         if name in scope.names:
-            raise errors.compile_error(errors.COMPILE, f"var {name} {action} above", location, help="choose another name, or compare with `==`")
+            raise errors.compile_error(
+                errors.COMPILE, f"var {name} {action} above", location, help="choose another name, or compare with `==`"
+            )
         self.counter += 1
         scope.names[name] = f"{name}#{self.counter}"
         if must_use:
@@ -160,7 +162,9 @@ class Resolver:
     def _find(self, var: Var) -> str | None:
         innermost = self.scopes[-1]
         if var.name in innermost.upcoming and var.name not in innermost.names:
-            raise errors.compile_error(errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used")
+            raise errors.compile_error(
+                errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used"
+            )
         for scope in reversed(self.scopes):
             if var.name in scope.names:
                 scope.unused.pop(var.name, None)
@@ -266,7 +270,7 @@ class Resolver:
                 return self._var(term)
             case Ref(head, args):
                 return self._ref(term, head, args)
-            case nodes.Call(operator, args):
+            case nodes.Call(_, args):
                 return replace(term, operator=self._operator(term), args=tuple(self.term(arg) for arg in args))
             case nodes.Array(items) | nodes.SetTerm(items):
                 return replace(term, items=tuple(self.term(item) for item in items))

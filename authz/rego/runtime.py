@@ -76,7 +76,7 @@ def get(base: Value | None, key: Value) -> Value | None:
         return cast(Object, base).get(key)
     if kind is tuple:
         items = cast("tuple[Value, ...]", base)
-        return items[key] if key.__class__ is int and 0 <= cast(int, key) < len(items) else None  # type: ignore[index]
+        return items[key] if key.__class__ is int and 0 <= key < len(items) else None
     if kind is Set:
         return key if key in cast(Set, base) else None
     return None
@@ -87,7 +87,7 @@ def get_data(base: Value | None, keys: Iterable[Value]) -> Value | None:
     for key in keys:
         found = get(base, key)
         if found is None and key.__class__ is int and base.__class__ is Object:
-            found = cast(Object, base).get(str(key))
+            found = base.get(str(key))
         if found is None:
             return None
         base = found
@@ -192,11 +192,11 @@ def document(c: Context, place: Place) -> Value | None:
     if c.overrides is not None:
         found = overridden(c, place.path)
         if found is not MISSING:
-            return cast("Value | None", found)
+            return found
     if place.rule is not None:
         return place.rule(c)
     base = get_data(c.data, place.path[1:])
-    result = dict(cast(Object, base)) if base.__class__ is Object else {}
+    result = dict(base) if base.__class__ is Object else {}
     for name, child in place.children.items():
         value = document(c, child)
         if value is not None:
@@ -211,8 +211,8 @@ def _overlaid(virtual: Value, base: Value) -> Value:
     """
     if virtual.__class__ is not Object or base.__class__ is not Object:
         return base
-    result = dict(cast(Object, virtual))
-    for key, value in cast(Object, base).items():
+    result = dict(virtual)
+    for key, value in base.items():
         result[key] = _overlaid(result[key], value) if key in result else value
     return Object(result)
 
@@ -243,7 +243,7 @@ def patched(base: Value | None, path: tuple[Value, ...], value: Value) -> Value:
     """Return `base` with the value at a path; what stands in the way of the path is replaced by objects."""
     if not path:
         return value
-    result = Object(cast(Object, base)) if base.__class__ is Object else Object()
+    result = Object(base) if base.__class__ is Object else Object()
     result[path[0]] = patched(result.get(path[0]), path[1:], value)
     return result
 
@@ -280,7 +280,8 @@ def lifted(function: Callable[..., Any], needs_context: bool, location: Location
         try:
             result = function(c, *args) if needs_context else function(*args)
         except BuiltinError as error:
-            return c.failed(error, location)
+            c.failed(error, location)
+            return None
         return BOOL[result] if result.__class__ is bool else result
 
     return call

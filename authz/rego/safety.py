@@ -308,7 +308,7 @@ def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
     for term in _terms(literal):
         yield from term_vars(term, nested=True)
     if isinstance(literal.expr, nodes.Every):
-        yield from _body_vars(literal.expr.body)  # type: ignore[arg-type]
+        yield from _body_vars(literal.expr.body)
 
 
 def _body_vars(body: object) -> Iterator[Var]:

@@ -25,4 +25,6 @@ def ground(term: nodes.Term) -> Value:
             return Set(ground(item) for item in items)
         case nodes.ObjectTerm(pairs):
             return Object((ground(key), ground(value)) for key, value in pairs)
-    raise errors.compile_error(errors.COMPILE, "a ground term is needed here", term.location, help="use scalars, arrays, objects and sets only")
+    raise errors.compile_error(
+        errors.COMPILE, "a ground term is needed here", term.location, help="use scalars, arrays, objects and sets only"
+    )

@@ -1,0 +1,228 @@
+"""Rows: the ways in which a definition can have a solution, as conjunctions of cells.
+
+Owns the reading of definitions, helper rules and disjunctions included. INVARIANT: cells are
+necessary conditions: a definition of whose rows none matches has no solution and no error. An
+`exact` row has nothing else to hold. Builds no index and writes no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from authz.rego import plan as p
+from authz.rego.blocks import used_names
+from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined
+from authz.rego.lower import ROOT_CONTEXT
+from authz.rego.planner import Planned
+from authz.rego.program import Kind, Path
+from authz.rego.values import FALSE
+
+MAX_ALTERNATIVES: Final = 64
+"""Rows that one definition may become by looking into helper rules; beyond it helpers stay code."""
+
+MAX_DEPTH: Final = 8
+"""Helper rules looked into one inside the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way in which a definition (by its index) can have a solution."""
+
+    definition: int
+    cells: tuple[Cell, ...]
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is known half-way through a block."""
+
+    cells: tuple[Cell, ...] = ()
+    exact: bool = True
+    stopped: bool = False
+
+    def with_cells(self, *cells: Cell) -> Reading:
+        return replace(self, cells=(*self.cells, *(cell for cell in cells if cell not in self.cells)))
+
+
+class RowReader:
+    """Reads the rows of rules. `raising` tells which rules can end an evaluation with an error."""
+
+    def __init__(self, planned: Planned, mocked: frozenset[str], overridden: frozenset[Path], raising: dict[Path, bool]) -> None:
+        self.planned = planned
+        self.mocked = mocked
+        self.overridden = overridden
+        self.raising = raising
+
+    def rows(self, plan: p.RulePlan) -> Iterator[Row]:
+        """Yield the rows of every definition, in order; each body of an `else` chain gives inexact ones."""
+        for index, definition in enumerate(plan.definitions):
+            is_chain = definition.orelse is not None
+            item: p.Definition | None = definition
+            while item is not None:
+                for reading in self._alternatives(item, Reading()):
+                    yield Row(index, reading.cells, reading.exact and not is_chain and isinstance(item.value, p.Const))
+                item = item.orelse
+
+    def _alternatives(self, definition: p.Definition, start: Reading, depth: int = 0) -> list[Reading]:
+        block = condition_block(definition)
+        heads = (*definition.keys, definition.value) if definition.key is None else (*definition.keys, definition.key, definition.value)
+        found = self._block(block, heads, start, depth)
+        if len(found) > MAX_ALTERNATIVES:
+            found = self._block(block, heads, start, MAX_DEPTH)
+        return found
+
+    def _block(self, block: p.Block, heads: tuple[p.Atom, ...], start: Reading, depth: int) -> list[Reading]:
+        """Return the alternatives of a block; none if it can never hold."""
+        readings, columns = [start], dict[str, Column]()
+        untested: dict[Column, None] = {}
+        skip = False
+        for index, step in enumerate(block):
+            if skip:
+                skip = False
+                continue
+            paired = self._paired(block[index:], heads, columns, readings, depth)
+            if paired is not None:
+                readings, skip = paired, True
+            elif isinstance(step, p.Let) and (column := column_of(step.expr, columns, self.mocked)) is not None:
+                columns[step.name] = column
+                untested[column] = None
+            elif isinstance(step, p.Check) and isinstance(step.cond, p.Never):
+                return []
+            else:
+                readings = self._single(step, readings, columns)
+        return [reading.with_cells(*_presence(reading, untested)) for reading in readings]
+
+    def _single(self, step: p.Step, readings: list[Reading], columns: Columns) -> list[Reading]:
+        cell = cell_of(step.cond, columns, self.mocked) if isinstance(step, p.Check) else None
+        raises = cell is None and may_raise(step, self.raising)
+        result = []
+        for reading in readings:
+            if reading.stopped:
+                result.append(reading)
+            elif cell is not None:
+                result.append(reading.with_cells(cell))
+            else:
+                result.append(replace(reading, exact=False, stopped=raises))
+        return result
+
+    def _paired(
+        self, steps: p.Block, heads: tuple[p.Atom, ...], columns: Columns, readings: list[Reading], depth: int
+    ) -> list[Reading] | None:
+        """Read a step together with the test behind it: a helper rule, or a member of a column."""
+        step, rest = steps[0], steps[1:]
+        following = rest[0] if rest else None
+        if not isinstance(following, p.Check):
+            return None
+        bound = {step.name} if isinstance(step, p.Let) else {step.key, step.value} if isinstance(step, p.Loop) else set()
+        if used_names((rest[1:], heads)) & bound:
+            return None
+        match step, following.cond:
+            case p.Let(name, p.RuleValue(ctx, path)), p.Truthy(p.Local(tested)) if ctx == ROOT_CONTEXT and tested == name:
+                return self._helper(path, readings, depth)
+            case p.Loop(p.Local(name), _, value), p.Equal(p.Local(tested), p.Const(member)) if name in columns and tested == value:
+                cell = HasMember(columns[name], member)
+                return [reading if reading.stopped else reading.with_cells(cell) for reading in readings]
+        return None
+
+    def _helper(self, path: Path, readings: list[Reading], depth: int) -> list[Reading] | None:
+        """Return the alternatives by which a helper rule is true; None if it cannot be looked into."""
+        plan = self.planned.plans[path]
+        if depth >= MAX_DEPTH or any(reading.stopped for reading in readings) or not self._is_transparent(plan):
+            return None
+        found: list[Reading] = []
+        for reading in readings:
+            for definition in plan.definitions:
+                if not is_never_true(definition):
+                    found.extend(self._alternatives(definition, reading, depth + 1))
+                if len(found) > MAX_ALTERNATIVES:
+                    return None
+        return found
+
+    def _is_transparent(self, plan: p.RulePlan) -> bool:
+        if plan.kind is not Kind.COMPLETE or self.raising[plan.path]:
+            return False
+        if any(plan.path[: len(path)] == path for path in self.overridden):
+            return False
+        if plan.default is not None and not is_never_true(plan.default):
+            return False
+        return all(definition.orelse is None and _is_condition(definition) for definition in plan.definitions)
+
+
+def _presence(reading: Reading, untested: dict[Column, None]) -> Iterator[Cell]:
+    """Yield the cells of columns that a block reads, and so needs, but that no cell demands to be there."""
+    demanded = {cell.column for cell in reading.cells if not (isinstance(cell, OneOf) and cell.absent)}
+    yield from (is_defined(column) for column in untested if column not in demanded and not reading.stopped)
+
+
+def condition_block(definition: p.Definition) -> p.Block:
+    """Return the definition's block, with a boolean value as a last test: a helper `is_post := method == "POST"`."""
+    if isinstance(definition.value, p.Const):
+        return definition.block
+    last = definition.block[-1] if definition.block else None
+    match last:
+        case p.Let(name, p.CallBuiltin(_, "equal" | "neq" | "startswith" | "internal.member_2") as call) if definition.value == p.Local(
+            name
+        ):
+            return (*definition.block[:-1], p.Check(p.Holds(call), last.location))
+    return definition.block
+
+
+def _is_condition(definition: p.Definition) -> bool:
+    """Tell whether the definition's truth is that of its condition block."""
+    return isinstance(definition.value, p.Const) or condition_block(definition) != definition.block
+
+
+def is_never_true(definition: p.Definition) -> bool:
+    return isinstance(definition.value, p.Const) and definition.value.value is FALSE
+
+
+def raising_rules(planned: Planned) -> dict[Path, bool]:
+    """Tell for every rule whether evaluating it can end in an error (conflicting values)."""
+    raising: dict[Path, bool] = {}
+    for path in planned.order:
+        plan = planned.plans[path]
+        raising[path] = _can_conflict(plan) or any(
+            may_raise(step, raising) for definition in chain(plan) for step in definition.block
+        )  # fmt: skip
+    return raising
+
+
+def chain(plan: p.RulePlan) -> Iterator[p.Definition]:
+    """Yield every definition of a rule, `else` bodies and the default included."""
+    for definition in (*plan.definitions, *((plan.default,) if plan.default else ())):
+        item: p.Definition | None = definition
+        while item is not None:
+            yield item
+            item = item.orelse
+
+
+def _can_conflict(plan: p.RulePlan) -> bool:
+    if plan.kind is Kind.SET:
+        return False
+    if plan.kind is Kind.OBJECT:
+        return True
+    values = {
+        definition.value.value if isinstance(definition.value, p.Const) else None
+        for definition in chain(plan)
+        if definition is not plan.default
+    }
+    if len(plan.definitions) == 1 and not any(isinstance(step, p.Loop | p.LoopRelation) for item in chain(plan) for step in item.block):
+        return False
+    return None in values or len(values) > 1
+
+
+def may_raise(step: p.Step, raising: dict[Path, bool]) -> bool:
+    """Tell whether a step can end the evaluation with an error."""
+    match step:
+        case p.Let(_, p.RuleValue(_, path) | p.CallRule(_, path)):
+            return raising.get(path, True)
+        case p.Let(_, p.Document()) | p.Scope():
+            return True
+        case p.Let(_, p.Comprehension(kind=kind, block=block)):
+            return kind == "object" or any(may_raise(inner, raising) for inner in block)
+        case p.Check(p.NoSolution(block)) | p.Check(p.Every(block=block)):
+            return any(may_raise(inner, raising) for inner in block)
+    return False
