@@ -228,7 +228,7 @@ def scope(c: Context, modifiers: tuple[tuple[str, Any, Any], ...]) -> Context:
             inner.input = patched(inner.input, path, value)
         elif root == "data":
             inner.overrides = {**_outside(inner.overrides, path), path: value}
-            inner.data = cast(Value, patched(inner.data, path[1:], value))
+            inner.data = patched(inner.data, path[1:], value)
         else:
             inner.mocks = {**(inner.mocks or {}), path: (root, value)}
     return inner
