@@ -15,7 +15,7 @@ from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
 from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
 
 
-def compile(  # noqa: A001, PLR0913 - the public name, always used as `rego.compile`; the options of one operation
+def compile(  # noqa: PLR0913 - the options of one operation
     modules: Mapping[str, str],
     data: Document = None,
     rego_version: int | Mapping[str, int] = 1,
