@@ -22,8 +22,10 @@ SCRIPT: Final = Path(sys.executable).with_name("authz")
 class AuthzProcess:
     """One `authz serve`; it keeps its ports over `kill` and `start`."""
 
-    def __init__(self, policies: Sequence[Path], directory: Path, options: Sequence[str] = (), name: str = "authz") -> None:
-        self.port = free_port()
+    def __init__(
+        self, policies: Sequence[Path], directory: Path, options: Sequence[str] = (), *, name: str = "authz", port: int | None = None
+    ) -> None:
+        self.port = port or free_port()
         self.admin_port = free_port()
         self._name = name
         self._log = directory / f"{name}.log"
@@ -63,6 +65,15 @@ class AuthzProcess:
     def revision(self) -> str:
         """Return the revision of the active policy, empty when there is none."""
         return str(self.active().get("revision") or "")
+
+    def refresh_error(self) -> str | None:
+        """Return why the last attempt to refresh the policy failed, None when it did not."""
+        errors = [source["error"] for source in self.active().get("sources", []) if source["error"]]
+        return str(errors[0]["message"]) if errors else None
+
+    def wait_for_refresh_error(self) -> str:
+        """Return why the policy could not be refreshed, as soon as it could not."""
+        return wait_until(self.refresh_error, f"{self._name} refuses a policy")
 
     def wait_for_other_revision(self, before: str) -> str:
         """Return the revision that replaced `before`, as soon as it did."""

@@ -56,6 +56,7 @@ class Request:
     path: str = "/"
     headers: Sequence[tuple[str, str]] = ()
     body: bytes = b""
+    host: str = "localhost"
 
 
 def tls_context(authority: Path, credential: Credential | None) -> ssl.SSLContext:
@@ -74,7 +75,8 @@ def send(port: int, request: Request, context: ssl.SSLContext | None) -> Respons
     """
     connection = _connection(port, context)
     try:
-        connection.putrequest(request.method, request.path, skip_accept_encoding=True)
+        connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("host", request.host)
         for name, value in request.headers:
             connection.putheader(name, value)
         if request.body:

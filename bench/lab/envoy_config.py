@@ -32,9 +32,13 @@ class Variant:
     is_checked: bool = True
     is_tls: bool = True
     requires_client_certificate: bool = True
+    accepts_any_san: bool = False
+    """Without the file's SAN matcher; with it Envoy also turns away who presents no certificate at all."""
     forward_client_cert: str | None = None
     cluster: str | None = None
     """Cluster that answers the checks, when it is not the file's."""
+    check_retries: int = 0
+    """How often a check that reached no server is tried again; Envoy's default is never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ def _listener_like(main: Config, variant: Variant) -> Config:
     listener["address"] = _address(0)
     if variant.cluster is not None:
         _check_service(listener)["envoy_grpc"]["cluster_name"] = variant.cluster
+    if variant.check_retries:
+        _check_service(listener)["retry_policy"] = _retry_policy(variant.check_retries)
     for manager in connection_managers(listener):
         manager["stat_prefix"] = variant.name
         if not variant.is_checked:
@@ -110,16 +116,28 @@ def _listener_like(main: Config, variant: Variant) -> Config:
     return listener
 
 
+def _retry_policy(retries: int) -> Config:
+    """Return a policy that repeats only checks that nobody answered, on another host if there is one."""
+    previous = "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    avoid = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": previous}}
+    return {"retry_on": "connect-failure,refused-stream,reset", "num_retries": retries, "retry_host_predicate": [avoid]}
+
+
 def _set_transport(listener: Config, variant: Variant) -> None:
     for chain in listener["filter_chains"]:
         if not variant.is_tls:
             del chain["transport_socket"]
-        elif not variant.requires_client_certificate:
-            chain["transport_socket"]["typed_config"]["require_client_certificate"] = False
+            continue
+        tls = chain["transport_socket"]["typed_config"]
+        tls["require_client_certificate"] = variant.requires_client_certificate
+        if variant.accepts_any_san:
+            tls["common_tls_context"]["validation_context"].pop("match_typed_subject_alt_names", None)
 
 
 def _cluster_like(original: Config, name: str, ports: Sequence[int]) -> Config:
     cluster = {**copy.deepcopy(original), "name": name}
+    # Envoy allows three retries at a time by default, fewer than a load has connections.
+    cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 1000}]}
     _set_endpoints(cluster, ports)
     return cluster
 

@@ -111,8 +111,8 @@ class BackgroundLoad:
 
 
 def encode(request: Request) -> bytes:
-    """Return the bytes of an HTTP/1.1 request for the loopback host."""
-    lines = [f"{request.method} {request.path} HTTP/1.1", "host: localhost"]
+    """Return the bytes of an HTTP/1.1 request."""
+    lines = [f"{request.method} {request.path} HTTP/1.1", f"host: {request.host}"]
     lines += [f"{name}: {value}" for name, value in request.headers]
     if request.body:
         lines.append(f"content-length: {len(request.body)}")

@@ -103,7 +103,7 @@ def _check_server(questions: queue.SimpleQueue[CheckRequest]) -> tuple[grpc.Serv
 
 
 def _envoy_config(authority: Authority, check_port: int) -> Config:
-    variants = [Variant(mode, forward_client_cert=mode) for mode in MODES]
+    variants = [Variant(mode, forward_client_cert=mode, accepts_any_san=True) for mode in MODES]
     variants += [Variant(f"{mode} plain", forward_client_cert=mode, is_tls=False) for mode in MODES]
     server = authority.issue("proxy", PROXY, is_server=True)
     around = Surroundings(authority.certificate, server, authz_ports=[check_port], upstream_port=free_port(), variants=variants)
