@@ -75,6 +75,9 @@ def _below(root: Getter, steps: Path) -> Getter:
     """Return what stands `steps` below what `root` gets."""
     if not steps:
         return root
+    if len(steps) == 1:
+        step = steps[0]  # the common case, without a loop
+        return lambda view: value.get(step) if isinstance(value := root(view), Object) else None
     return lambda view: _dig(root(view), steps)
 
 

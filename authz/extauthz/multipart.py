@@ -5,7 +5,6 @@ Works on whole bodies in memory, which Envoy has bounded. Knows neither headers 
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,13 +22,15 @@ _QUOTED_PAIR: Final = re.compile(r"\\([()<>@,;:\\\"/\[\]?=])")  # a backslash be
 _HEADER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _AFTER_BOUNDARY: Final = re.compile(rb"[ \t\r\n]|--|\Z")
 _BOUNDARY_REST: Final = re.compile(rb"(--)?[ \t]*(\r\n|\n|\Z)")
-_SOFT_SPACE: Final = re.compile(rb"[ \t]+(?=\r?\n|\Z)")
-_BAD_QUOTED_PRINTABLE: Final = re.compile(rb"=(?![0-9A-Fa-f]{2}|\r?\n|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
+_LINE_END: Final = re.compile(rb"(?:\r?\n)?\Z")
+_ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
+_UNESCAPED: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|=\r")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part: the `name` of its form-data disposition (empty if it has none), its content type and decoded content."""
+    """One part: its form-data name (empty if it has none), its content type and its content, which is decoded if it has a name."""
 
     name: str
     content_type: str
@@ -61,7 +62,8 @@ def media_type(text: str) -> tuple[str, dict[str, str]]:
 def parse_multipart(payload: bytes, boundary: bytes) -> Iterator[Part]:
     """Yield the parts; raise BadRequestError for anything that ends before the final boundary.
 
-    Lines may end in LF instead of CRLF if the first boundary line does.
+    Lines may end in LF instead of CRLF if the first boundary line does. Stricter than Go in one corner: it takes a body that ends
+    within a part's headers for a complete one without that part.
     """
     if not boundary:
         raise BadRequestError("multipart: boundary is empty")
@@ -157,9 +159,10 @@ def _read_headers(payload: bytes, position: int) -> tuple[dict[bytes, bytes], in
 
 
 def _part(headers: dict[bytes, bytes], content: bytes) -> Part:
-    if headers.get(b"content-transfer-encoding", b"").lower() == b"quoted-printable":
+    name = _form_name(headers.get(b"content-disposition", b""))
+    if name and headers.get(b"content-transfer-encoding", b"").lower() == b"quoted-printable":
         content = _from_quoted_printable(content)
-    return Part(_form_name(headers.get(b"content-disposition", b"")), _text(headers.get(b"content-type", b"")), content)
+    return Part(name, _text(headers.get(b"content-type", b"")), content)
 
 
 def _form_name(disposition: bytes) -> str:
@@ -171,10 +174,21 @@ def _form_name(disposition: bytes) -> str:
 
 
 def _from_quoted_printable(content: bytes) -> bytes:
-    content = _SOFT_SPACE.sub(b"", content)
-    if _BAD_QUOTED_PRINTABLE.search(content):
-        raise BadRequestError("quotedprintable: invalid bytes")
-    return binascii.a2b_qp(content)
+    """Decode as Go does: a `=` that is neither an escape nor at the end of its line stands for itself (RFC 2045, 6.7, leniently)."""
+    decoded: list[bytes] = []
+    for line in _LINE.findall(content):
+        text = line.rstrip(b" \t\r\n")
+        ending = line[len(text) :].lstrip(b" \t")
+        if text.endswith(b"="):
+            text = text[:-1]
+            if text.endswith(b"=") or not (ending.startswith((b"\n", b"\r\n")) or (text and not ending)):
+                raise BadRequestError("quotedprintable: invalid bytes after =")
+            ending = b""
+        if _UNESCAPED.search(text):
+            raise BadRequestError("quotedprintable: invalid unescaped byte in body")
+        decoded.append(_ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), text))
+        decoded.append(_LINE_END.findall(ending)[0])
+    return b"".join(decoded)
 
 
 def _text(raw: bytes) -> str:

@@ -72,14 +72,29 @@ def test_headers_are_folded_and_the_first_of_a_name_counts() -> None:
     assert list(parse_multipart(payload, b"b")) == [Part("n", "text/x", b"v")]
 
 
-def test_quoted_printable_is_decoded() -> None:
-    payload = b"--b\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\na=3D=\r\nb \t\r\n=e2=82=ac\r\n--b--"
-    assert contents(payload) == ["a=b\r\n€".encode()]
+def quoted_printable(content: bytes) -> bytes:
+    return contents(b"--b\r\nContent-Transfer-Encoding: Quoted-Printable\r\n" + NAMED + content + b"\r\n--b--")[0]
 
 
-def test_bad_quoted_printable_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("encoded", "decoded"),
+    [
+        (b"a=3D=\r\nb \t\r\n=e2=82=ac", "a=b\r\n€".encode()),
+        (b"a=zz = b=4", b"a=zz = b=4"),
+        (b"a=\nb\n\xff", b"ab\n\xff"),
+        (b"a= \r\nb", b"ab"),
+        (b"a=", b"a"),
+        (b"", b""),
+    ],
+)
+def test_quoted_printable_is_decoded(encoded: bytes, decoded: bytes) -> None:
+    assert quoted_printable(encoded) == decoded
+
+
+@pytest.mark.parametrize("encoded", [b"=", b"a==", b"a==\r\nb", b"a=\r", b"a=\rb", b"a\x00"])
+def test_bad_quoted_printable_is_refused(encoded: bytes) -> None:
     with pytest.raises(BadRequestError, match="quotedprintable"):
-        contents(b"--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na=zz\r\n--b--")
+        quoted_printable(encoded)
 
 
 @pytest.mark.parametrize(
