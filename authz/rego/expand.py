@@ -94,8 +94,9 @@ class Expander:
         return self._named(term, extras)
 
     def _literal(self, literal: nodes.Literal) -> list[FlatLiteral]:
-        if isinstance(literal.expr, nodes.SomeDecl):
-            return []
+        match literal.expr:
+            case nodes.SomeDecl() | nodes.TermExpr(nodes.Call(("print",))):
+                return []  # nobody listens to `print` here: it is erased, as OPA does without a print hook
         before: list[FlatLiteral] = []
         withs = tuple(replace(item, value=self.term(item.value, before)) for item in literal.withs)
         extras: list[FlatLiteral] = []
