@@ -100,6 +100,8 @@ def sub(left: Number, right: Number) -> Number:
 
 def mul(left: Number, right: Number) -> Number:
     """Return left * right; BuiltinError if it is an integer beyond MAX_BITS."""
+    if type(left) is int and type(right) is int:
+        return checked_size(left * right)
     first, second = as_int(left), as_int(right)
     if first is not None and second is not None:
         return checked_size(first * second)

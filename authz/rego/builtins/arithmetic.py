@@ -47,9 +47,14 @@ _DIGITS: Final[dict[str, Callable[[int], str]]] = {
 }
 
 
-@builtin("plus", NUMBER, NUMBER, result=NUMBER)
-def plus(left: Number, right: Number) -> Number:
-    return numbers.add(left, right)
+builtin("plus", NUMBER, NUMBER, result=NUMBER)(numbers.add)
+builtin("mul", NUMBER, NUMBER, result=NUMBER)(numbers.mul)
+builtin("div", NUMBER, NUMBER, result=NUMBER)(numbers.div)
+builtin("rem", NUMBER, NUMBER, result=NUMBER)(numbers.rem)
+builtin("abs", NUMBER, result=NUMBER)(numbers.absolute)
+builtin("ceil", NUMBER, result=NUMBER)(numbers.ceiling)
+builtin("floor", NUMBER, result=NUMBER)(numbers.floored)
+builtin("round", NUMBER, result=NUMBER)(numbers.half_away)
 
 
 @builtin("minus", (NUMBER, SET), (NUMBER, SET), checks_itself=True)
@@ -64,41 +69,6 @@ def minus(left: Value, right: Value) -> Value:
     if not isinstance(right, Set):
         raise operand_error("minus", 2, SET, right)
     return Set(left - right)
-
-
-@builtin("mul", NUMBER, NUMBER, result=NUMBER)
-def mul(left: Number, right: Number) -> Number:
-    return numbers.mul(left, right)
-
-
-@builtin("div", NUMBER, NUMBER, result=NUMBER)
-def div(left: Number, right: Number) -> Number:
-    return numbers.div(left, right)
-
-
-@builtin("rem", NUMBER, NUMBER, result=NUMBER)
-def rem(left: Number, right: Number) -> Number:
-    return numbers.rem(left, right)
-
-
-@builtin("abs", NUMBER, result=NUMBER)
-def absolute(number: Number) -> Number:
-    return numbers.absolute(number)
-
-
-@builtin("ceil", NUMBER, result=NUMBER)
-def ceil(number: Number) -> Number:
-    return numbers.ceiling(number)
-
-
-@builtin("floor", NUMBER, result=NUMBER)
-def floor(number: Number) -> Number:
-    return numbers.floored(number)
-
-
-@builtin("round", NUMBER, result=NUMBER)
-def nearest(number: Number) -> Number:
-    return numbers.half_away(number)
 
 
 @builtin("numbers.range", NUMBER, NUMBER, result=ARRAY)

@@ -15,6 +15,7 @@ _IDENTIFIERS: Final = r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
 _VERSION: Final = re.compile(
     rf"v?(?P<core>[0-9]{{1,19}}\.[0-9]{{1,19}}\.[0-9]{{1,19}})(?:-(?P<pre>{_IDENTIFIERS})?)?(?:\+(?:{_IDENTIFIERS})?)?\Z"
 )
+_MAX_LENGTH: Final = 1024
 _MAX_PART: Final = 2**63 - 1
 
 
@@ -35,8 +36,12 @@ def _identifier_key(part: str) -> tuple[int, int, str]:
     return (0, len(digits), digits) if part.isdecimal() else (1, 0, part)
 
 
-@lru_cache(maxsize=1024)
 def _parse(text: str) -> _Version | None:
+    return _parsed(text) if len(text) <= _MAX_LENGTH else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> _Version | None:
     matched = _VERSION.match(text)
     if matched is None:
         return None

@@ -22,6 +22,7 @@ from authz.rego.values import Value
 MAX_WIDTH: Final = 10_000
 """Width and precision; Go stops at a million."""
 
+_MAX_CACHED: Final = 1024
 _SIMPLE: Final = re.compile(r"%([sdv%])")
 _DIGITS: Final = "0123456789"
 _MAX_DIGITS: Final = 9
@@ -30,7 +31,7 @@ _FLAGS: Final = {"+": "plus", "-": "minus", "#": "sharp", " ": "space", "0": "ze
 
 @builtin("sprintf", STRING, ARRAY, result=STRING)
 def sprintf(text: str, values: tuple[Value, ...]) -> str:
-    simple = _simple(text)
+    simple = _simple(text) if len(text) <= _MAX_CACHED else None
     if simple is not None and simple[1] == len(values):
         parts = _fill(simple[0], values)
         if parts is not None:

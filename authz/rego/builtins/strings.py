@@ -16,6 +16,9 @@ from authz.rego.values import Number, Object, Set, Value
 MAX_TEXT: Final = 16 * 1024 * 1024
 """Code points that one call may produce: replacing can multiply two inputs."""
 
+_MAX_CACHED: Final = 4096
+"""Characters of what is kept from one call to the next; operands may be as long as a request."""
+
 # White space to Go's unicode.IsSpace; Python's strip() would take U+001C..U+001F too.
 _SPACE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 
@@ -148,18 +151,30 @@ def replace(text: str, old: str, new: str) -> str:
 @builtin("strings.replace_n", OBJECT, STRING, result=STRING)
 def replace_n(patterns: Object, text: str) -> str:
     """Replace in one pass; where several patterns match at a position, the first in order wins."""
-    expression = _alternatives(patterns)
-    if (len(text) + 1) * max(map(len, patterns.values()), default=0) > MAX_TEXT:  # type: ignore[arg-type]
-        _check_size("strings.replace_n", sum(len(patterns[match[0]]) for match in expression.finditer(text)))  # type: ignore[arg-type, misc]
-    return expression.sub(lambda match: patterns[match[0]], text) if patterns else text  # type: ignore[arg-type, return-value]
+    replacements = _replacements(patterns)
+    if not replacements:
+        return text
+    keys = tuple(replacements)
+    expression = _alternatives(keys) if sum(map(len, keys)) <= _MAX_CACHED else _alternatives.__wrapped__(keys)
+    if (len(text) + 1) * max(map(len, replacements.values())) > MAX_TEXT:
+        _check_size("strings.replace_n", sum(len(replacements[match[0]]) for match in expression.finditer(text)))
+    return expression.sub(lambda match: replacements[match[0]], text)
+
+
+def _replacements(patterns: Object) -> dict[str, str]:
+    checked: dict[str, str] = {}
+    for key in patterns.ordered():
+        value = patterns[key]
+        if not isinstance(key, str) or not isinstance(value, str):
+            wrong = "value" if isinstance(key, str) else "key"
+            raise BuiltinError(f"strings.replace_n: operand 1 non-string {wrong} found in pattern object", EVAL_TYPE)
+        checked[key] = value
+    return checked
 
 
 @lru_cache(maxsize=256)
-def _alternatives(patterns: Object) -> re.Pattern[str]:
-    for kind, items in (("key", patterns.ordered()), ("value", patterns.values())):
-        if any(type(item) is not str for item in items):
-            raise BuiltinError(f"strings.replace_n: operand 1 non-string {kind} found in pattern object", EVAL_TYPE)
-    return re.compile("|".join(re.escape(str(key)) for key in patterns.ordered()))
+def _alternatives(keys: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, keys)))
 
 
 def _check_size(name: str, size: int) -> None:
@@ -204,14 +219,20 @@ _TEXTS: Final = (STRING, SET, ARRAY)
 def any_prefix_match(texts: Value, prefixes: Value) -> bool:
     """Return whether any of the texts starts with any of the prefixes."""
     candidates, wanted = _texts("strings.any_prefix_match", 1, texts), _texts("strings.any_prefix_match", 2, prefixes)
-    return any(text.startswith(wanted) for text in candidates)
+    for text in candidates:  # a loop: half the time of any()
+        if text.startswith(wanted):
+            return True
+    return False
 
 
 @builtin("strings.any_suffix_match", _TEXTS, _TEXTS, result=BOOLEAN, checks_itself=True)
 def any_suffix_match(texts: Value, suffixes: Value) -> bool:
     """Return whether any of the texts ends with any of the suffixes."""
     candidates, wanted = _texts("strings.any_suffix_match", 1, texts), _texts("strings.any_suffix_match", 2, suffixes)
-    return any(text.endswith(wanted) for text in candidates)
+    for text in candidates:
+        if text.endswith(wanted):
+            return True
+    return False
 
 
 def _texts(name: str, position: int, operand: Value) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from authz.rego.render import display_text, number_text
 from authz.rego.values import Boolean, Null, Object, Set, Value
 
 UNDEFINED_TEXT: Final = "<undefined>"
+_MAX_CACHED: Final = 16_384
 
 
 @builtin("internal.template_string", ARRAY, result=STRING)
@@ -39,7 +40,8 @@ def _part_text(part: Value) -> str:
 def render_template(text: str, variables: Object) -> str:
     """Execute a Go template; what has no value reads `<undefined>`."""
     try:
-        return Run(_parsed(text), _go_value(variables)).text().replace(NO_VALUE, UNDEFINED_TEXT)
+        template = _parsed(text) if len(text) <= _MAX_CACHED else parse(text)
+        return Run(template, _go_value(variables)).text().replace(NO_VALUE, UNDEFINED_TEXT)
     except TemplateError as error:
         raise BuiltinError(f"strings.render_template: {error}") from error
 
