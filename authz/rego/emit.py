@@ -5,7 +5,7 @@ Runs the same stages as `compile`; owns nothing but the printing of syntax trees
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Final
 
@@ -13,11 +13,15 @@ from authz.rego import compiler, errors, lexer, nodes
 from authz.rego.codegen import scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.nodes import NOWHERE, Location
+from authz.rego.planner import Planned, used_groups
 from authz.rego.plantext import plan_text, table_text
+from authz.rego.program import Path
 from authz.rego.render import to_text
 from authz.rego.values import Boolean, Document, Null
 
 INDENT: Final = "  "
+
+Paths = tuple[Path, ...]
 
 
 def emit(
@@ -25,22 +29,26 @@ def emit(
     modules: Mapping[str, str],
     data: Document = None,
     rego_version: int | Mapping[str, int] = 1,
-    optimize: bool = True,
+    entrypoints: Iterable[str] = (),
 ) -> str:
-    """Return the text of one stage: tokens, nodes, plan, tables or python. Raises CompileError."""
+    """Return the text of one stage: tokens, nodes, plan, tables or python. Raises CompileError.
+
+    With entry points, plans and tables are those of the named rules and what they use.
+    """
     printer = STAGES.get(stage)
     if printer is None:
         raise errors.compile_error(errors.COMPILE, f"unknown stage `{stage}`", NOWHERE, help="stages: " + ", ".join(STAGES))
-    return "\n".join(printer(compiler.make_source(modules, data, rego_version, optimize)))
+    paths = tuple(("data", *(step for step in path.split("/") if step)) for path in entrypoints)
+    return "\n".join(printer(compiler.make_source(modules, data, rego_version, optimize=True), paths))
 
 
-def _tokens(source: Source) -> Iterator[str]:
+def _tokens(source: Source, _: Paths) -> Iterator[str]:
     for name, text in source.modules:
         yield f"# {name}"
         yield from (str(token) for token in lexer.tokenize(name, text))
 
 
-def _nodes(source: Source) -> Iterator[str]:
+def _nodes(source: Source, _: Paths) -> Iterator[str]:
     for module in compiler.parse_source(source):
         yield f"# {module.file}"
         yield from node_lines(module, "")
@@ -71,27 +79,43 @@ def _is_simple(value: object) -> bool:
     return names or isinstance(value, str | int | bool | Boolean | Null | Location) or value is None
 
 
-def _plan(source: Source) -> Iterator[str]:
+def shown(planned: Planned, entries: Paths) -> tuple[Path, ...]:
+    """Return the rules to print, used ones first. Raises CompileError for an entry point that is no rule."""
+    if not entries:
+        return planned.order
+    needed: set[Path] = set()
+    waiting = list(entries)
+    while waiting:
+        path = waiting.pop()
+        if path not in planned.plans:
+            raise errors.compile_error(errors.COMPILE, f"entry point `{'/'.join(path[1:])}` is not a rule of the policy", NOWHERE)
+        if path not in needed:
+            needed.add(path)
+            waiting.extend(used_groups(planned.plans[path], planned.program))
+    return tuple(path for path in planned.order if path in needed)
+
+
+def _plan(source: Source, entries: Paths) -> Iterator[str]:
     planned = compiler.plan_source(source)
-    yield from (plan_text(planned.plans[path]) for path in planned.order)
+    yield from (plan_text(planned.plans[path]) for path in shown(planned, entries))
 
 
-def _tables(source: Source) -> Iterator[str]:
+def _tables(source: Source, entries: Paths) -> Iterator[str]:
     planned = compiler.plan_source(source)
     mocked, overridden = scan_modifiers(tuple(planned.plans.values()))
     final, tables = compiler.tables_of(planned, source, overridden, mocked)
-    for path in final.order:
+    for path in shown(final, entries):
         if path in tables:
             yield table_text(final.plans[path], tables[path])
         else:
             yield f"no table for {'.'.join(path)}: its code is the shortest test"
 
 
-def _python(source: Source) -> Iterator[str]:
+def _python(source: Source, _: Paths) -> Iterator[str]:
     yield compiler.generate(compiler.plan_source(source), source).text
 
 
-STAGES: Final[dict[str, Callable[[Source], Iterator[str]]]] = {
+STAGES: Final[dict[str, Callable[[Source, Paths], Iterator[str]]]] = {
     "tokens": _tokens,
     "nodes": _nodes,
     "plan": _plan,
