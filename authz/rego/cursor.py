@@ -114,12 +114,9 @@ class Cursor:
         """Go one level deeper. The caller subtracts it again from `depth`; after a failure `rewind` does."""
         self.depth += 1
         if self.depth > self.deepest:
+            if self.depth > MAX_NESTING:
+                self.give_up(f"nesting is deeper than {MAX_NESTING} levels", "give the inner parts rules of their own")
             self.deepest = self.depth
-            self._check_nesting()
-
-    def _check_nesting(self) -> None:
-        if self.depth > MAX_NESTING:
-            self.fail(f"nesting is deeper than {MAX_NESTING} levels", help="give the inner parts rules of their own")
 
     def begin_statement(self) -> Token:
         """Forget how deep the last statement was; return the token that the next one begins with."""
@@ -156,6 +153,10 @@ class Cursor:
     def fail(self, message: str, token: Token | None = None, *, help: str | None = None) -> NoReturn:
         """Fail at `token`, which is the current one by default."""
         raise Failure(message, token or self.token, help)
+
+    def give_up(self, message: str, help: str) -> NoReturn:
+        """Fail for good: a limit is reached, so that nothing else is to be tried."""
+        raise self.error([Failure(message, self.token, help)])
 
     def error(self, failures: Iterable[Failure]) -> CompileError:
         """Return the error that shows `failures`, at most MAX_DIAGNOSTICS of them."""

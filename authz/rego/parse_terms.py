@@ -116,7 +116,7 @@ class TermParser(Cursor):
     def _operator_token(self, start: int) -> Token:
         """Step over an operator of a chain that began when `infix_count` was `start`."""
         if self.infix_count - start >= MAX_HEIGHT:
-            self.fail(f"more than {MAX_HEIGHT} operators in a row", help="write a long list of alternatives as a set: `x in {…}`")
+            self.give_up(f"more than {MAX_HEIGHT} operators in a row", "write a long list of alternatives as a set: `x in {…}`")
         self.infix_count += 1
         return self.advance()
 
@@ -230,7 +230,9 @@ class TermParser(Cursor):
         token = self.token
         if token.kind is Kind.NUMBER:
             self.advance()
-            return nodes.Scalar(-cast(Number, token.value), self.location(sign))
+            number = cast(Number, token.value)
+            negative = -number if isinstance(number, int) else number.copy_negate()  # `-` would round a Decimal
+            return nodes.Scalar(negative, self.location(sign))
         if token.kind is not Kind.IDENT:
             self.unexpected("expected number")
         return nodes.Call(("minus",), (nodes.Scalar(0, self.location(sign)), self.term()), self.location(sign))

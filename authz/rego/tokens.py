@@ -100,7 +100,7 @@ class Token:
 
     __slots__ = ("col", "gap", "kind", "row", "text", "value")
 
-    def __init__(  # noqa: PLR0913, PLR0917  # made once a token: a record in a record would double its cost
+    def __init__(  # noqa: PLR0913  # made once a token: a record in a record would double its cost
         self, kind: Kind, text: str, row: int, col: int, gap: int, value: TokenValue = None
     ) -> None:
         self.kind = kind

@@ -76,7 +76,7 @@ def test_a_byte_order_mark_is_allowed_at_the_start_only() -> None:
         ("1.0", Decimal("1.0")),
         ("1e3", Decimal("1e3")),
         ("0.5E-2", Decimal("0.005")),
-        ("0e1", Decimal(0)),
+        ("0e1", Decimal("0e1")),
         (".5", Decimal("0.5")),
     ],
 )

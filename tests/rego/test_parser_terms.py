@@ -56,6 +56,7 @@ def test_membership_with_a_key_needs_parentheses_in_lists() -> None:
 def test_minus_before_a_number_is_part_of_it_and_before_a_name_a_subtraction() -> None:
     assert term("-1") == lit(-1)
     assert term("- 0.5") == lit(Decimal("-0.5"))
+    assert term("-0.1234567890123456789012345678901234567") == lit(Decimal("-0.1234567890123456789012345678901234567"))
     assert term("1 -1") == call("minus", ONE, ONE)
     assert term("2--1") == call("minus", TWO, lit(-1))
     assert term("-x.y * 3") == call("mul", call("minus", lit(0), ref("x", "y")), THREE)
