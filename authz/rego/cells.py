@@ -97,6 +97,10 @@ def is_defined(column: Column) -> OneOf:
     return OneOf(column, (), within=False, other=True, absent=False)
 
 
+def is_presence(cell: Cell) -> bool:
+    return isinstance(cell, OneOf) and not cell.values and not cell.absent
+
+
 def column_of(expr: p.Expr, columns: Columns, mocked: frozenset[str]) -> Column | None:
     """Return the column that an expression is, or None."""
     match expr:

@@ -13,7 +13,7 @@ from typing import Final
 
 from authz.rego import plan as p
 from authz.rego.blocks import used_names
-from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined
+from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined, is_presence
 from authz.rego.lower import ROOT_CONTEXT
 from authz.rego.planner import Planned
 from authz.rego.program import Kind, Path
@@ -57,13 +57,18 @@ class RowReader:
         self.raising = raising
 
     def rows(self, plan: p.RulePlan) -> Iterator[Row]:
-        """Yield the rows of every definition, in order; each body of an `else` chain gives inexact ones."""
+        """Yield the rows of every definition, in order; each body of an `else` chain gives inexact ones.
+
+        Mere presence is a cell of exact rows only: it tells rows apart too rarely to pay for its column,
+        and residual code tests it anyway.
+        """
         for index, definition in enumerate(plan.definitions):
             is_chain = definition.orelse is not None
             item: p.Definition | None = definition
             while item is not None:
                 for reading in self._alternatives(item, Reading()):
-                    yield Row(index, reading.cells, reading.exact and not is_chain and isinstance(item.value, p.Const))
+                    exact = reading.exact and not is_chain and isinstance(item.value, p.Const)
+                    yield Row(index, reading.cells if exact else tuple(cell for cell in reading.cells if not is_presence(cell)), exact)
                 item = item.orelse
 
     def _alternatives(self, definition: p.Definition, start: Reading, depth: int = 0) -> list[Reading]:
