@@ -233,7 +233,7 @@ class TermParser(Cursor):
             number = cast(Number, token.value)
             negative = -number if isinstance(number, int) else number.copy_negate()  # `-` would round a Decimal
             return nodes.Scalar(negative, self.location(sign))
-        if token.kind is not Kind.IDENT:
+        if token.kind not in (Kind.IDENT, Kind.CONTAINS):
             self.unexpected("expected number")
         return nodes.Call(("minus",), (nodes.Scalar(0, self.location(sign)), self.term()), self.location(sign))
 

@@ -126,9 +126,7 @@ VERSIONS = st.sampled_from([0, 1])
 
 
 @settings(max_examples=400, deadline=None)
-@given(
-    source=st.one_of(SOURCES, SOURCES.map(lambda text: "package a\n" + text), st.text(max_size=80)), rego_version=st.sampled_from([0, 1])
-)
+@given(source=st.one_of(SOURCES, SOURCES.map(lambda text: "package a\n" + text), TEXTS), rego_version=VERSIONS)
 def test_any_text_gives_a_module_or_a_parse_error(source: str, rego_version: int) -> None:
     outcome: nodes.Module | CompileError
     try:
