@@ -21,7 +21,7 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_+/", b"+/\x00\x00")
 _HEX: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
-def _decode(data: bytes) -> bytes:
+def decode_base64(data: bytes) -> bytes:
     """Decode padded base64 as Go does: line ends are skipped, unused bits are not looked at."""
     joined = data.translate(None, b"\r\n")
     try:
@@ -67,7 +67,7 @@ def base64url_decode(text: str) -> bytes:
         if missing == 3:
             raise ValueError(f"illegal base64url string: {text}")
         data += b"=" * missing
-    return _decode(data.translate(_TO_STANDARD))
+    return decode_base64(data.translate(_TO_STANDARD))
 
 
 @builtin("base64.encode", STRING, result=STRING)
@@ -78,7 +78,7 @@ def base64_encode(text: str) -> Value:
 @builtin("base64.decode", STRING, result=STRING)
 def base64_decode(text: str) -> Value:
     try:
-        return text_of(_decode(bytes_of(text)))
+        return text_of(decode_base64(bytes_of(text)))
     except ValueError as error:
         raise BuiltinError(f"base64.decode: {error}") from None
 
@@ -88,7 +88,7 @@ def base64_is_valid(text: Value) -> bool:
     if type(text) is not str:
         return False
     try:
-        _decode(bytes_of(text))
+        decode_base64(bytes_of(text))
     except ValueError:
         return False
     return True
