@@ -9,8 +9,8 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import time_ns
 from typing import Final
@@ -26,7 +26,7 @@ from authz.refresh.activation import Activation, SnapshotSettings
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.messages import CompileRequest, CompileResponse
 from authz.refresh.refresher import Refresher
-from authz.refresh.watcher import watch
+from authz.refresh.watcher import Watcher
 from authz.server import GrpcServer, HealthRegistry, HealthStatus, parse_address, serve
 from authz.server.admin import AdminServer
 from authz.server.check import AUTHORIZATION, CheckService
@@ -78,7 +78,7 @@ def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
 
 async def _serve(app: App) -> None:
     signals = Signals(abort=app.abort, reload=app.refresher.request)
-    async with app.listening():
+    async with app.listening(), app.watching():
         if await app.activate_first(signals.stop):
             async with app.refreshing():
                 await signals.stop.wait()
@@ -139,6 +139,16 @@ class App:
         self._view.is_draining = True
         await server.drain(self._config.drain_s)  # tells the health registry
 
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Ask for a refresh meanwhile whenever a file changes; begun before the first compile, so that no edit is missed."""
+        if not self._config.reload.watch:
+            yield
+            return
+        watcher = await Watcher.start(self._paths, self._config.reload.poll_s)
+        async with _running(self._follow(watcher)):
+            yield
+
     async def activate_first(self, stop: asyncio.Event) -> bool:
         """Activate the first policy, or raise StartError; false if `stop` came before it was done."""
         first = asyncio.create_task(self.refresher.refresh())
@@ -153,18 +163,9 @@ class App:
             raise StartError(error.code, error.message, error.help)
         return True
 
-    @asynccontextmanager
-    async def refreshing(self) -> AsyncIterator[None]:
-        """Keep the policy up to date meanwhile."""
-        tasks = [asyncio.create_task(self.refresher.run())]
-        if self._config.reload.watch:
-            tasks.append(asyncio.create_task(self._watch()))
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def refreshing(self) -> AbstractAsyncContextManager[None]:
+        """Refresh the policy meanwhile whenever it is asked for."""
+        return _running(self.refresher.run())
 
     def abort(self) -> None:
         """End the process at once, whatever it is waiting for."""
@@ -172,8 +173,8 @@ class App:
         self._log_writer.close()
         os._exit(EXIT_ABORTED)
 
-    async def _watch(self) -> None:
-        async for _ in watch(self._paths, self._config.reload.poll_s):
+    async def _follow(self, watcher: Watcher) -> None:
+        async for _ in watcher.changes():
             self.refresher.request()
 
     async def _compile(self, known_revision: str | None) -> CompileResponse:
@@ -184,3 +185,20 @@ class App:
     def _on_active(self) -> None:
         for name in (OVERALL, AUTHORIZATION):
             self._health.set(name, HealthStatus.SERVING)
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the block and cancel it in the end. Checks are answered on if it dies, but not in silence."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_tell_if_dead)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_if_dead(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("a defect of authz ended hot reload; restart to get it back", exc_info=task.exception())

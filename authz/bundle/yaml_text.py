@@ -114,7 +114,7 @@ class _Builder:
         return {**merged, **own}
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
-        if event.tag is None and event.style is None and _JSON_NUMBER.fullmatch(event.value):
+        if event.tag is None and not event.style and _JSON_NUMBER.fullmatch(event.value):
             return _number(event)  # YAML 1.1 alone would make text of `1e5`
         tag = event.tag or self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
         match tag.removeprefix(_TAG):
@@ -159,7 +159,7 @@ def _number(event: yaml.ScalarEvent) -> Any:
     if ":" in digits:
         return event.value  # YAML 1.1's base 60: `12:30` is text to everybody else
     try:
-        if digits[:2].lower() in ("0x", "0o", "0b"):
+        if digits[:2].lower() in ("0x", "0b"):
             return sign * int(digits, 0)
         if digits.isdecimal():
             return sign * int(digits, 8 if digits.startswith("0") and len(digits) > 1 else 10)

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed, Unchanged
 from authz.refresh.status import RefreshError, RefreshStatus
-from authz.telemetry.counters import ActivationCounters
+from authz.telemetry.counters import ACTIVATED, UNCHANGED, ActivationCounters
 from authz.telemetry.logs import log
 
 logger = logging.getLogger(__name__)
@@ -69,11 +69,11 @@ class Refresher:
         now_ns = self._now_ns()
         match response:
             case Compiled():
-                self._counters.count("activated")
+                self._counters.count(ACTIVATED)
                 self._succeed(now_ns, replace(self.status, revision=response.revision, activated_ns=now_ns))
                 log(logger, "info", "policy activated", source=self.status.name, revision=response.revision)
             case Unchanged():
-                self._counters.count("unchanged")
+                self._counters.count(UNCHANGED)
                 if self.status.error is not None:
                     log(logger, "info", "policy is as it was activated again", source=self.status.name, revision=response.revision)
                 self._succeed(now_ns, self.status)

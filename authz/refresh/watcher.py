@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 from watchfiles import Change, awatch
 
@@ -38,19 +38,31 @@ class _View:
     files: Fingerprint
 
 
-async def watch(paths: Sequence[Path], poll_s: float) -> AsyncGenerator[None, None]:
-    """Yield whenever something below `paths` may have changed since the start; never ends by itself."""
-    seen = await asyncio.to_thread(_look, paths)
-    while True:
-        async with aclosing(_ticks(paths, seen.roots, poll_s)) as ticks:
-            async for is_told in ticks:
-                now = await asyncio.to_thread(_look, paths)
-                is_new, is_elsewhere = now != seen, now.roots != seen.roots
-                seen = now
-                if is_told or is_new:
-                    yield
-                if is_elsewhere:
-                    break  # the kernel watches a directory that is not there any more
+class Watcher:
+    """Watches paths from `start` on: every later change is reported at least once."""
+
+    def __init__(self, paths: Sequence[Path], poll_s: float, seen: _View) -> None:
+        self._paths = paths
+        self._poll_s = poll_s
+        self._seen = seen
+
+    @classmethod
+    async def start(cls, paths: Sequence[Path], poll_s: float) -> Self:
+        """Take the first look, which later ones are compared with."""
+        return cls(paths, poll_s, await asyncio.to_thread(_look, paths))
+
+    async def changes(self) -> AsyncGenerator[None, None]:
+        """Yield whenever something below the paths may have changed; never ends by itself."""
+        while True:
+            async with aclosing(_ticks(self._paths, self._seen.roots, self._poll_s)) as ticks:
+                async for is_told in ticks:
+                    now = await asyncio.to_thread(_look, self._paths)
+                    is_new, is_elsewhere = now != self._seen, now.roots != self._seen.roots
+                    self._seen = now
+                    if is_told or is_new:
+                        yield
+                    if is_elsewhere:
+                        break  # the kernel watches a directory that is not there any more
 
 
 async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: float) -> AsyncGenerator[bool, None]:
@@ -70,7 +82,7 @@ async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: flo
             ignore_permission_denied=True,
         ):
             yield bool(changes)
-    except OSError:  # gone in between, or the kernel's limit of watches is reached: looking still works
+    except (OSError, RuntimeError):  # gone in between, or out of watches or descriptors: looking still works
         await asyncio.sleep(poll_s)
         yield False
 

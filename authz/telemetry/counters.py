@@ -5,10 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Final
 
-from authz.errors import Reason
+from authz.errors import ErrorCode, Reason
 from authz.telemetry.histogram import CHECK_BUCKETS_S, Histogram
 
 CACHE_RESULTS: Final = ("hit", "miss", "bypass")
+
+ACTIVATED: Final = "activated"
+UNCHANGED: Final = "unchanged"
+OUTCOMES: Final = (ACTIVATED, UNCHANGED, ErrorCode.POLICY_SOURCE, ErrorCode.POLICY_COMPILE, ErrorCode.ACTIVATION)
+"""What an attempt to refresh the policy can come to."""
 
 
 class CheckCounters:
@@ -32,10 +37,10 @@ class CheckCounters:
 
 
 class ActivationCounters:
-    """Counts attempts to refresh the policy by outcome: `activated`, `unchanged` or an error code."""
+    """Counts attempts to refresh the policy by outcome (OUTCOMES)."""
 
     def __init__(self) -> None:
-        self.by_outcome: dict[str, int] = {}
+        self.by_outcome: dict[str, int] = dict.fromkeys(OUTCOMES, 0)
 
     def count(self, outcome: str) -> None:
         """Count one attempt."""

@@ -10,6 +10,7 @@ import logging
 import queue
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
 
@@ -91,10 +92,16 @@ class LogWriter(logging.Handler):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.dropped = 0
+        self._is_closing = False
         self._stream = stream
         self._lines: queue.Queue[str | None] = queue.Queue(QUEUE_LINES)
         self._thread = threading.Thread(target=self._write_all, name="log-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether lines may still be written: true until `close` and the last line."""
+        return self._thread.is_alive()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -104,12 +111,10 @@ class LogWriter(logging.Handler):
 
     def close(self) -> None:
         """Write what waits, for at most FLUSH_S."""
-        try:
+        self._is_closing = True
+        with suppress(queue.Full):  # if it is full, the thread is not waiting to be woken
             self._lines.put_nowait(None)
-        except queue.Full:
-            self.dropped += 1
-        else:
-            self._thread.join(FLUSH_S)
+        self._thread.join(FLUSH_S)
         super().close()
 
     def _write_all(self) -> None:
@@ -119,6 +124,8 @@ class LogWriter(logging.Handler):
                 self._stream.flush()
             except (OSError, ValueError):  # stderr is gone: nobody is left to be told
                 self.dropped += 1
+            if self._is_closing and self._lines.empty():
+                return
 
 
 def configure_logs(format: LogFormat, level: LogLevel, stream: TextIO | None = None) -> LogWriter:

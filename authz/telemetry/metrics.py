@@ -109,8 +109,10 @@ class Metrics(Collector):
 def _active_policy_families(policy: PolicyGauges) -> Iterator[Metric]:
     yield _info("authz_policy_info", "The active policy; always 1.", {"revision": policy.revision, "entrypoint": policy.entrypoint})
     yield _gauge("authz_policy_last_activation_timestamp_seconds", "When the active policy became active.", policy.activated_s)
-    yield _gauge("authz_policy_table_rows", "Rows of the active decision table.", policy.rows)
-    yield _gauge("authz_policy_table_columns", "Columns of the active decision table.", policy.columns)
+    for name, value in (("rows", policy.rows), ("columns", policy.columns)):
+        family = GaugeMetricFamily(f"authz_policy_table_{name}", f"{name.capitalize()} of the decision table.", labels=["entrypoint"])
+        family.add_metric([policy.entrypoint], value)
+        yield family
     yield _gauge("authz_decision_cache_entries", "Decisions that the cache holds.", policy.cache_entries)
     yield _counter("authz_decision_cache_evictions", "Decisions that left the cache for lack of room.", policy.cache_evictions)
 
