@@ -84,9 +84,9 @@ class Generator:
     def _value_rule(self, plan: p.RulePlan, table: Table | None) -> None:
         """Complete rules and functions: the one value that all definitions agree on, else the default."""
         params = tuple(f"a{index}" for index in range(plan.arity))
+        coded = range(len(plan.definitions)) if table is None else table.coded()
         calls = [
-            self._definition_chain(plan, index, definition) if table is None or table.needs_code(index) else None
-            for index, definition in enumerate(plan.definitions)
+            self._definition_chain(plan, index, definition) if index in coded else None for index, definition in enumerate(plan.definitions)
         ]
         default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
         arguments = ", ".join(("c", *params))

@@ -5,8 +5,10 @@ Owns the order of the passes and how a head becomes part of its body. Generates 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import cast
 
 from authz.rego import nodes, program, purity, resolve, safety
 from authz.rego import plan as p
@@ -131,15 +133,27 @@ def used_groups(node: object, tree: Program) -> Iterator[Path]:
                 yield path
 
 
-def walk(node: object, enter: Callable[[object], bool] = lambda _: True) -> Iterator[object]:
+def walk(node: object) -> Iterator[object]:
     """Yield every plan element at or below `node`, each before its parts."""
     stack = [node]
     while stack:
         item = stack.pop()
-        if isinstance(item, tuple):
-            stack.extend(reversed(item))
-        elif is_dataclass(item) and not isinstance(item, type) and not isinstance(item, p.Const | nodes.Location) and enter(item):
+        if item.__class__ is tuple:
+            stack.extend(reversed(cast("tuple[object, ...]", item)))
+            continue
+        parts = _parts(type(item))
+        if parts is not None:
             yield item
-            stack.extend(getattr(item, field.name) for field in reversed(fields(item)))
-        elif isinstance(item, Mapping):
-            stack.extend(item.values())
+            stack.extend([getattr(item, name) for name in parts])
+
+
+@cache
+def _parts(kind: type) -> tuple[str, ...] | None:
+    """Return the fields of a kind of plan element that can hold others, last first; None for other things."""
+    if not is_dataclass(kind) or kind in {p.Const, nodes.Location}:
+        return None
+    return tuple(
+        field.name
+        for field in reversed(fields(kind))
+        if field.name not in {"location", "ctx", "path", "params", "number"} or kind is p.Input or kind is p.BaseData
+    )

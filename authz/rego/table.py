@@ -57,9 +57,9 @@ class Table:
         """Return the table's size."""
         return TableInfo(len(self.rows), len(self.columns), sum(not row.exact for row in self.rows))
 
-    def needs_code(self, definition: int) -> bool:
-        """Tell whether some row of the definition is not decided by its cells alone."""
-        return any(row.definition == definition and not row.exact for row in self.rows)
+    def coded(self) -> frozenset[int]:
+        """Return the definitions some row of which is not decided by its cells alone."""
+        return frozenset(row.definition for row in self.rows if not row.exact)
 
 
 class TableBuilder:
