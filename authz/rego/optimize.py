@@ -7,14 +7,14 @@ equivalent; tables and residual code are both made from the result.
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from authz.rego import plan as p
 from authz.rego.nodes import Location
 from authz.rego.planner import Planned
 from authz.rego.program import Path
 from authz.rego.runtime import get, get_data
-from authz.rego.values import Value
+from authz.rego.values import EMPTY_OBJECT, EMPTY_SET, Value
 
 T = TypeVar("T")
 
@@ -26,6 +26,9 @@ def optimized(planned: Planned, data: Value, overridden: frozenset[Path]) -> Pla
         path: replace(plan, definitions=tuple(folder.definition(item) for item in plan.definitions)) for path, plan in planned.plans.items()
     }
     return replace(planned, plans=plans)
+
+
+_EMPTY: Final[dict[str, Value]] = {"array": (), "set": EMPTY_SET, "object": EMPTY_OBJECT}
 
 
 class Folder:
@@ -93,6 +96,8 @@ class Folder:
         match step:
             case p.Let(_, p.Comprehension() as expr):
                 block, inner = self.block(expr.block, known)
+                if block and block[-1] == p.Check(p.Never()):
+                    return replace(step, expr=p.Const(_EMPTY[expr.kind]))
                 heads = substituted(replace(expr, block=()), inner)
                 return replace(step, expr=replace(heads, block=block))
             case p.Check(p.NoSolution(block)):

@@ -141,7 +141,7 @@ def walk(node: object) -> Iterator[object]:
         if item.__class__ is tuple:
             stack.extend(reversed(cast("tuple[object, ...]", item)))
             continue
-        parts = _parts(type(item))
+        parts = _parts(type(item))  # type: ignore[arg-type]  # mypy takes a class for an unhashable object
         if parts is not None:
             yield item
             stack.extend([getattr(item, name) for name in parts])

@@ -85,7 +85,7 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
     if not all(_ready(item.value, bound, visible) for item in literal.withs):
         return None
     if literal.negated:
-        names = {var.name for var in _all_vars(literal) if var.name in visible or var.is_wildcard}
+        names = {var.name for var in _all_vars(literal) if var.name in visible}
         return frozenset() if names <= bound and _closures_ready(literal, bound, visible) else None
     match literal.expr:
         case nodes.TermExpr(term):
