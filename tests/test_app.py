@@ -223,13 +223,17 @@ def test_an_undefined_decision_denies(tmp_path: Path) -> None:
         assert authz.metric('authz_decisions_total{outcome="deny",reason="undefined"}') == 1
 
 
-def test_the_active_policy_is_described(authz: Serving) -> None:
-    status, active = authz.get("/v1/policy/active")
-    assert status == 200
-    assert active["entrypoints"][0]["name"] == "envoy/authz/allow"
-    assert active["entrypoints"][0]["rows"] >= 1
-    assert active["sources"][0]["ok"] is True
-    assert authz.metric(f'authz_policy_info{{entrypoint="envoy/authz/allow",revision="{active["revision"]}"}}') == 1
+def test_the_active_policy_is_described(tmp_path: Path) -> None:
+    grants = "".join(f'allow if {{ input.attributes.request.http.path == "/{n}" }}\n' for n in range(5))
+    policies = write(tmp_path / "policies", {"authz.rego": f"package envoy.authz\n\ndefault allow := false\n\n{grants}"})
+    with serving(tmp_path / "log", policies) as authz:
+        authz.wait_ready()
+        status, active = authz.get("/v1/policy/active")
+        assert status == 200
+        assert active["entrypoints"] == [{"name": "envoy/authz/allow", "rows": 5, "columns": 1, "cached": True}]
+        assert active["sources"][0]["ok"] is True
+        assert authz.metric('authz_policy_table_rows{entrypoint="envoy/authz/allow"}') == 5
+        assert authz.metric(f'authz_policy_info{{entrypoint="envoy/authz/allow",revision="{active["revision"]}"}}') == 1
 
 
 def test_the_grpc_health_service_follows_the_policy(authz: Serving) -> None:

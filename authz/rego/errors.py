@@ -41,7 +41,8 @@ class Diagnostic:
 
     def lines(self) -> list[str]:
         """Return what is shown: place and message, the source with a caret below, the fix."""
-        lines = [f"{self.location}: {self.code}: {self.message}"]
+        where = f"{self.location}: " if self.location.row else ""
+        lines = [f"{where}{self.code}: {self.message}"]
         if self.source_line is not None:
             lines += self._quoted(self.source_line)
         if self.help:
