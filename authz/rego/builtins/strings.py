@@ -219,7 +219,7 @@ _TEXTS: Final = (STRING, SET, ARRAY)
 def any_prefix_match(texts: Value, prefixes: Value) -> bool:
     """Return whether any of the texts starts with any of the prefixes."""
     candidates, wanted = _texts("strings.any_prefix_match", 1, texts), _texts("strings.any_prefix_match", 2, prefixes)
-    for text in candidates:  # a loop: half the time of any()
+    for text in candidates:  # noqa: SIM110 - half the time of any()
         if text.startswith(wanted):
             return True
     return False
@@ -229,7 +229,7 @@ def any_prefix_match(texts: Value, prefixes: Value) -> bool:
 def any_suffix_match(texts: Value, suffixes: Value) -> bool:
     """Return whether any of the texts ends with any of the suffixes."""
     candidates, wanted = _texts("strings.any_suffix_match", 1, texts), _texts("strings.any_suffix_match", 2, suffixes)
-    for text in candidates:
+    for text in candidates:  # noqa: SIM110 - half the time of any()
         if text.endswith(wanted):
             return True
     return False
