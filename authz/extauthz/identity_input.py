@@ -46,6 +46,9 @@ class IdentityObjects:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Identity, Object]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def of(self, identity: Identity) -> Object:
         """Return `input.identity` for an identity."""
         known = self._known.get(id(identity))

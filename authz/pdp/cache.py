@@ -97,12 +97,10 @@ class DecisionCache:
         self._probation.pop(key, None)
         self._probation[key] = entry
         if len(self) > self._config.max_entries:
-            (self._probation or self._protected).popitem(last=False)
+            self._probation.popitem(last=False)  # never empty: the new key is in it
             self.evictions += 1
 
     def _promote(self, key: Key, entry: Entry) -> None:
-        if not self._max_protected:
-            return
         del self._probation[key]
         self._protected[key] = entry
         if len(self._protected) > self._max_protected:

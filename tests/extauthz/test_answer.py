@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.extauthz import ALLOWED, DENIED, Answers, BadDecisionError, encode_answer
-from authz.extauthz.answer import HTTP_STATUSES, MEMO_ENTRIES
+from authz.extauthz.answer import HTTP_STATUSES, MEMO_ENTRIES, MEMO_RESPONSE_BYTES
 from authz.rego.values import FALSE, NULL, TRUE, Object, Set, Value, from_json
 from tests.extauthz.requests import json_values
 
@@ -197,6 +197,13 @@ def test_remembered_answers_are_the_same_answers_and_stay_few() -> None:
     assert answers.encode(decided(allowed=True)) is first
     assert len(answers) == MEMO_ENTRIES
     assert answers.encode(TRUE) is ALLOWED
+
+
+def test_large_answers_are_not_remembered() -> None:
+    answers = Answers()
+    before = len(answers)
+    assert not answers.encode(decided(allowed=False, body="b" * MEMO_RESPONSE_BYTES)).allowed
+    assert len(answers) == before
 
 
 KEYS = ["headers", "response_headers_to_add", "dynamic_metadata", "query_parameters_to_set", "body", "http_status", NAMES, PARAMETERS]

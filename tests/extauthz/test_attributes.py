@@ -9,8 +9,8 @@ from google.protobuf import json_format
 from hypothesis import given
 
 from authz.extauthz import BadRequestError
-from authz.extauthz.attributes import message_value, number_value
-from authz.rego.values import NULL, TRUE, Object, from_json, to_json
+from authz.extauthz.attributes import message_value, number_value, scalar_value
+from authz.rego.values import FALSE, NULL, TRUE, Object, from_json, to_json
 from tests.extauthz.requests import check_request, check_requests
 
 
@@ -96,3 +96,4 @@ def test_booleans_are_regos() -> None:
     request = check_request(source={"address": {"socketAddress": {"ipv4Compat": True}}})
     value = message_value(request.attributes.source.address.socket_address)
     assert value["ipv4Compat"] is TRUE
+    assert (scalar_value(True), scalar_value(False)) == (TRUE, FALSE)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.extauthz import BadRequestError, IdentitySource, InputConfig, Projection, decode, full_document
+from authz.extauthz.identity_input import REMEMBERED_IDENTITIES, IdentityObjects, identity_object
 from authz.extauthz.projection import minimal
-from authz.identity import IdentityConfig, IdentityResolver
+from authz.identity import Identity, IdentityConfig, IdentityResolver, SpiffeId
 from authz.rego.values import FALSE, NULL, TRUE, Object, Value
 from tests.extauthz.requests import CALLER, SERVER, check_request, check_requests, mesh_request
 
@@ -48,6 +49,9 @@ identity.reason identity.origin
 request request.method request.path request.host request.scheme request.destination request.nope request.method.x
 """
 PATHS: list[Path] = [(), (*HEADERS, ""), (*HEADERS, "\ud800"), *(tuple(dotted.split(".")) for dotted in DOTTED.split())]
+
+
+JSON = {"content-type": "application/json"}
 
 
 def projection(reads: Sequence[Path], config: InputConfig | None = None) -> Projection:
@@ -149,6 +153,26 @@ def test_nobody_has_a_source_and_a_refused_caller_a_reason() -> None:
     assert all(type(text) is str for text in identity.values())  # type: ignore[union-attr]
 
 
+def test_certificate_that_contradicts_the_principal_leaves_nobody() -> None:
+    request = mesh_request()
+    request.attributes.source.certificate = "no certificate"
+    assert project(request, ("identity",)) == Object({"identity": Object({"source": "none", "reason": "bad_certificate"})})
+
+
+def test_identities_are_not_confused_when_addresses_are_used_again() -> None:
+    objects = IdentityObjects()
+    for number in range(2 * REMEMBERED_IDENTITIES):
+        identity = Identity(SpiffeId.parse(f"spiffe://td/{number}"), None, "principal", None)
+        assert objects.of(identity)["path"] == f"/{number}"
+        assert len(objects) <= REMEMBERED_IDENTITIES
+
+
+def test_origin_is_a_spiffe_id_beside_the_peer() -> None:
+    peer, origin = SpiffeId.parse("spiffe://td/gateway"), SpiffeId.parse("spiffe://td/client")
+    value = identity_object(Identity(peer, origin, "xfcc", None))
+    assert value == Object({"source": "xfcc", "spiffe_id": peer.text, "trust_domain": "td", "path": "/gateway", "origin": origin.text})
+
+
 def test_destination_that_is_no_spiffe_id_is_absent() -> None:
     assert project(check_request(destination={"principal": "ledger.example"}), ("request",)) == Object({"request": Object()})
 
@@ -165,7 +189,9 @@ def test_skipped_bodies_are_absent_and_never_refused() -> None:
     assert "parsed_body" not in full_document(request, SOURCE, config)
 
 
-@pytest.mark.parametrize("http", [{"path": "/%zz"}, {"path": "/?a;b"}, {"headers": {"content-type": "application/json"}, "body": "{"}])
+@pytest.mark.parametrize(
+    "http", [{"path": "/%zz"}, {"path": "/?a;b"}, {"headers": JSON, "body": "{"}, {"headers": JSON, "rawBody": "ew=="}]
+)
 def test_malformed_request_is_refused_even_where_nothing_is_read_unless_told_otherwise(http: dict[str, object]) -> None:
     request = check_request(http)
     with pytest.raises(BadRequestError):

@@ -80,6 +80,31 @@ def test_a_flood_of_denied_keys_does_not_evict_what_is_hit_again_and_again() -> 
     assert remembered.evictions == 1000 - 8
 
 
+def test_among_what_is_hit_again_the_least_recently_hit_goes_first() -> None:
+    remembered = cache(entries=10)  # 8 of them protected
+    for number in range(8):
+        remembered.put((number,), denial())
+        remembered.get((number,), 0)
+    remembered.get((0,), 0)
+    for number in range(8, 10):
+        remembered.put((number,), denial())
+        remembered.get((number,), 0)
+    for number in range(100, 110):
+        remembered.put((number,), denial())
+    assert [number for number in range(10) if remembered.get((number,), 0)] == [0, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_putting_a_key_again_replaces_its_denial() -> None:
+    remembered = cache()
+    remembered.put(("a",), denial())
+    remembered.get(("a",), 0)
+    remembered.put(("a",), denial(response=b"other"))
+    entry = remembered.get(("a",), 0)
+    assert entry is not None
+    assert entry.response == b"other"
+    assert len(remembered) == 1
+
+
 def test_what_is_hit_no_more_makes_room_for_what_is() -> None:
     remembered = cache(entries=10)
     for number in range(100):
