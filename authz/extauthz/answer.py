@@ -69,9 +69,15 @@ class Answers:
         answer = self._known.get(decision)
         if answer is None:
             answer = encode_answer(decision)
-            if len(self._known) < MEMO_ENTRIES and len(answer.response) <= MEMO_RESPONSE_BYTES:
-                self._known[decision] = answer
+            if len(answer.response) <= MEMO_RESPONSE_BYTES:
+                self._remember(decision, answer)
         return answer
+
+    def _remember(self, decision: Value, answer: Answer) -> None:
+        if len(self._known) >= MEMO_ENTRIES:
+            # Starting over keeps what recurs, and costs less than keeping count of it.
+            self._known = {TRUE: ALLOWED, FALSE: DENIED}
+        self._known[decision] = answer
 
 
 def encode_answer(decision: Value) -> Answer:

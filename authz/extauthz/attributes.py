@@ -22,6 +22,7 @@ from authz.rego.values import FALSE, NULL, TRUE, Object, Value
 STRUCT: Final = "google.protobuf.Struct"
 
 _EXACT: Final = 2.0**53
+_EXPONENT_FROM: Final = 1e21  # from here on JSON encoders write an exponent
 
 
 def message_value(message: Message) -> Object:
@@ -89,9 +90,9 @@ def _struct_list(items: ListValue) -> Value:
 
 
 def number_value(number: float) -> Value:
-    """Return a double as the number that its shortest decimal form names."""
-    if number.is_integer() and abs(number) < _EXACT:
-        return int(number)
+    """Return a double as the number that its shortest decimal form names: beyond 2**53 that is not its exact value."""
+    if number.is_integer() and abs(number) < _EXPONENT_FROM:
+        return int(number) if abs(number) < _EXACT else int(Decimal(repr(number)))
     if number - number != 0:  # NaN and the infinities
         raise BadRequestError(f"number {number} is not a JSON number")
     return Decimal(repr(number))

@@ -30,13 +30,18 @@ class Projection:
     leaves are then not worth waiting for.
     """
 
-    __slots__ = ("_branch", "_config", "_getters", "_identities", "repeats")
+    __slots__ = ("_branch", "_checks_body", "_checks_path", "_config", "_getters", "_identities", "repeats")
 
     def __init__(self, reads: Iterable[Path], identities: IdentitySource, config: InputConfig) -> None:
         paths = minimal(reads)
         self.repeats = not any(starts_with(unique, path) or starts_with(path, unique) for unique in _UNIQUE for path in paths)
         self._identities = identities
         self._config = config
+        # What is read is checked by being read.
+        heads = {path[0] for path in paths if path}
+        self._checks_path = config.check_unread and heads.isdisjoint(("parsed_path", "parsed_query"))
+        reads_body = not heads.isdisjoint(("parsed_body", "truncated_body"))
+        self._checks_body = config.check_unread and not config.skip_request_body_parse and not reads_body
         is_whole = paths == ((),)
         self._getters: tuple[Getter, ...] = () if is_whole else tuple(getter(path, config) for path in paths)
         self._branch = None if is_whole else _branch(paths)
@@ -46,8 +51,10 @@ class Projection:
         if self._branch is None:
             return (full_document(request, self._identities, self._config),)
         view = RequestView(request, self._identities)
-        if self._config.check_unread:
-            view.check(self._config)
+        if self._checks_path:
+            view.check_path()
+        if self._checks_body:
+            view.check_body()
         return tuple([get(view) for get in self._getters])
 
     def document(self, leaves: Leaves) -> Object:

@@ -14,7 +14,7 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from authz.extauthz.attributes import message_value
 from authz.extauthz.body import NOT_PARSED, PARTIAL_BODY, TRUNCATED, Body, Headers, parse_body
 from authz.extauthz.identity_input import IdentityObjects, destination
-from authz.extauthz.paths import needs_check, split_path
+from authz.extauthz.paths import is_malformed, split_path
 from authz.identity import IdentityResolver
 from authz.rego.values import Object, Value
 
@@ -65,13 +65,16 @@ class RequestView:
         self._body: Body | None = None
         self._identity: Object | None = None
 
-    def check(self, config: InputConfig) -> None:
-        """Raise BadRequestError if the path, the query or the body is malformed."""
-        http = self.http
-        if needs_check(http.path):
+    def check_path(self) -> None:
+        """Raise BadRequestError if the path or the query is malformed."""
+        if is_malformed(self.http.path):
             self.split()
-        if (http.body or http.raw_body) and not config.skip_request_body_parse:
-            self.body()
+
+    def check_body(self) -> None:
+        """Raise BadRequestError if the body is malformed; cheaper than reading it."""
+        body, raw_body = self.http.body, self.http.raw_body
+        if body or raw_body:
+            parse_body(self.headers, body, raw_body, only_check=True)
 
     def split(self) -> tuple[tuple[Value, ...], Object]:
         """Return `parsed_path` and `parsed_query`."""

@@ -68,10 +68,20 @@ def test_set_but_empty_message_is_an_empty_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("double", "number"), [(1.0, 1), (-0.0, 0), (0.1, Decimal("0.1")), (2.0**53, Decimal("9007199254740992.0")), (1e300, Decimal("1e300"))]
+    ("double", "number"),
+    [
+        (1.0, 1),
+        (-0.0, 0),
+        (0.1, Decimal("0.1")),
+        (2.0**53, 2**53),
+        (4.265356931247147e16, 42653569312471470),
+        (1e20, 10**20),
+        (1e300, Decimal("1e300")),
+    ],
 )
 def test_doubles_are_the_numbers_that_they_print_as(double: float, number: int | Decimal) -> None:
     assert number_value(double) == number
+    assert type(number_value(double)) is type(number)
 
 
 @pytest.mark.parametrize("double", [float("nan"), float("inf"), float("-inf")])

@@ -47,6 +47,24 @@ def test_what_is_not_strict_json_is_refused(body: str) -> None:
         parse_body(JSON, body, b"")
 
 
+@pytest.mark.parametrize("body", NOT_JSON)
+def test_what_is_not_strict_json_is_refused_unread_too(body: str) -> None:
+    with pytest.raises(BadRequestError):
+        parse_body(JSON, body, b"", only_check=True)
+
+
+@given(st.text(st.sampled_from('[]{}:,"a1.-e \\ud8'), max_size=8))
+def test_checking_refuses_exactly_what_reading_refuses(body: str) -> None:
+    def refused(only_check: bool) -> bool:
+        try:
+            parse_body(JSON, body, b"", only_check=only_check)
+        except BadRequestError:
+            return True
+        return False
+
+    assert refused(only_check=True) == refused(only_check=False)
+
+
 def test_bytes_that_are_not_utf8_are_replaced_and_utf16_is_not_guessed() -> None:
     assert parse_body(JSON, "", b'"\xff"') == parsed("\ufffd")
     with pytest.raises(BadRequestError):
