@@ -111,7 +111,7 @@ def swap(lab: Lab, tally: Tally) -> None:
         error = lab.authz.wait_for_refresh_error()
         checked.append(check(lab, Row("broken edit: the old policy decides", "frontend", READ, Expectation(200))))
         lab.write_policy("workload.rego", source)
-        wait_until(lambda: lab.authz.refresh_error() is None, "the repaired policy is accepted")
+        lab.authz.wait_until_healthy()
         seconds = revoke(lab)
         checked.append(check(lab, Row("grant revoked: frontend reads no more", "frontend", READ, Expectation(403))))
         checked.append(check(lab, Row("… and still creates orders", "frontend", ORDER, Expectation(200))))

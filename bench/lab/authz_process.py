@@ -40,10 +40,18 @@ class AuthzProcess:
             raise RuntimeError(f"{self._name} was not started")
         return self._process
 
-    def start(self, *, is_ready: bool = True) -> None:
-        """Start it and wait until it decides (or, without `is_ready`, until its admin interface answers)."""
+    def start(self) -> None:
+        """Start it and wait until it decides."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it and return at once; `wait_until_ready` is the other half of `start`."""
         self._process = ManagedProcess(self._name, self._command, self._log)
-        wait_until(lambda: self._answers(is_ready), f"{self._name} is {'ready' if is_ready else 'up'}")
+
+    def wait_until_ready(self) -> None:
+        """Return once it decides."""
+        wait_until(self._is_ready, f"{self._name} is ready")
 
     def kill(self) -> None:
         """End it as a crash would: SIGKILL, nothing drained."""
@@ -75,6 +83,14 @@ class AuthzProcess:
         """Return why the policy could not be refreshed, as soon as it could not."""
         return wait_until(self.refresh_error, f"{self._name} refuses a policy")
 
+    def wait_until_healthy(self) -> None:
+        """Return once the last attempt to refresh the policy succeeded."""
+        wait_until(lambda: self.refresh_error() is None, f"{self._name} accepts the policy")
+
+    def wait_for_revision(self, revision: str) -> None:
+        """Return once this revision is active."""
+        wait_until(lambda: self.revision() == revision, f"{self._name} activates {revision}")
+
     def wait_for_other_revision(self, before: str) -> str:
         """Return the revision that replaced `before`, as soon as it did."""
 
@@ -95,10 +111,17 @@ class AuthzProcess:
         lines = [line for line in self.metrics().splitlines() if line.partition("{")[0].partition(" ")[0] == name]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in wanted))
 
-    def _answers(self, is_ready: bool) -> bool:
+    def _is_ready(self) -> bool:
         self.process.require_running()
         try:
-            status = send(self.admin_port, Request(path="/ready"), None).status
+            return send(self.admin_port, Request(path="/ready"), None).status == 200
         except OSError:
             return False
-        return status == 200 or not is_ready
+
+
+def start_all(processes: Sequence[AuthzProcess]) -> None:
+    """Start them at the same time and wait until all decide."""
+    for process in processes:
+        process.launch()
+    for process in processes:
+        process.wait_until_ready()

@@ -47,8 +47,8 @@ class Envoy:
         wait_until(self._is_ready, "envoy is ready")
         self.ports = self._listener_ports()
 
-    def counter(self, name: str) -> int:
-        """Return the value of a counter, 0 when it was never touched."""
+    def stat(self, name: str) -> int:
+        """Return the value of a counter or gauge, 0 when it was never touched."""
         text = send(self.admin_port, Request(path=f"/stats?filter=^{name}$"), None).body
         return sum(int(line.rpartition(": ")[2]) for line in text.splitlines())
 

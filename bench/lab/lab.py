@@ -70,15 +70,22 @@ class Lab:
         upstream, self.upstream_port = start_upstream(self.directory)
         self._exit.callback(upstream.kill)
         self._exit.callback(self.authz.stop)
-        self.authz.start()
+        self.authz.launch()
         self.envoy = Envoy(self._envoy_config(), self.directory)
         self._exit.callback(self.envoy.stop)
+        self.authz.wait_until_ready()
 
-    def write_policy(self, name: str, source: str) -> None:
+    def write_policy(self, name: str, source: str | bytes) -> None:
         """Write a policy file at once, as an editor's save or a ConfigMap update does: no reader sees half of it."""
         draft = self.directory / "draft"
-        draft.write_text(source)
+        draft.write_bytes(source.encode() if isinstance(source, str) else source)
         draft.replace(self.policies / name)
+
+    def admit(self, spiffe_id: str) -> str:
+        """Issue an X.509-SVID, once, and return the name of the caller that presents it: the ID itself."""
+        if spiffe_id not in self.callers:
+            self.callers[spiffe_id] = self.authority.issue("admitted", spiffe_id)
+        return spiffe_id
 
     def context(self, caller: str | None) -> ssl.SSLContext:
         """Return the TLS context of a caller; None presents no certificate."""

@@ -87,6 +87,7 @@ class BackgroundLoad:
         self._progress = LoadResult()
         self._arguments = (port, encode(request), context, connections, self._should_stop)
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._error: BaseException | None = None
         self.result = LoadResult()
 
     @property
@@ -101,9 +102,14 @@ class BackgroundLoad:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._error is not None:
+            raise self._error
 
     def _run(self) -> None:
-        self.result = uvloop.run(_run(*self._arguments))
+        try:
+            self.result = uvloop.run(_run(*self._arguments))
+        except BaseException as error:  # raised again where the block ends
+            self._error = error
 
     def _should_stop(self, progress: LoadResult) -> bool:
         self._progress = progress
@@ -120,7 +126,7 @@ def encode(request: Request) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One keep-alive connection of the load; `done` completes when it will send no more."""
+    """One keep-alive connection of the load; `done` completes when it is closed."""
 
     def __init__(self, request: bytes, result: LoadResult, should_stop: Callable[[LoadResult], bool]) -> None:
         self._request = request
@@ -128,6 +134,7 @@ class _Connection(asyncio.Protocol):
         self._should_stop = should_stop
         self._buffer = bytearray()
         self._sent_at = 0.0
+        self._is_finished = False
         self._transport: asyncio.Transport | None = None
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -151,9 +158,9 @@ class _Connection(asyncio.Protocol):
             self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.done.done():
+        if not self._is_finished:
             self._result.failures.append(f"connection lost: {error}")
-            self.done.set_result(None)
+        self.done.set_result(None)
 
     def _send(self) -> None:
         assert self._transport is not None
@@ -161,10 +168,10 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._request)
 
     def _finish(self) -> None:
+        """Close without TLS' closing handshake, for which the loop would have to live on."""
         assert self._transport is not None
-        if not self.done.done():
-            self.done.set_result(None)
-        self._transport.close()
+        self._is_finished = True
+        self._transport.abort()
 
 
 async def _run(
