@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from authz.rego.values import EMPTY_SET, Set
-from tests.rego.builtins.calling import call, failure, value
+from tests.rego.builtins.harness import call, failure, value
 
 
 @pytest.mark.parametrize(("collection", "size"), [([1, 1], 2), ({"a": 1}, 1), ({1, 2, 3}, 3), ("héé", 3), (set(), 0)])

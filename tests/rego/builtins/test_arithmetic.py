@@ -8,7 +8,7 @@ import pytest
 
 from authz.rego.builtins.arithmetic import MAX_RANGE, MAX_SHIFT
 from authz.rego.numbers import parse
-from tests.rego.builtins.calling import Evaluation, call, failure, value
+from tests.rego.builtins.harness import Evaluation, call, failure, value
 
 INTEGER = "must be integer number but got floating-point number"
 

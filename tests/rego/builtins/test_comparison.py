@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.rego.builtins.calling import call
+from tests.rego.builtins.harness import call
 
 PAIRS = [
     (1, "a"),

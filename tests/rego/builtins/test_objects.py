@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from authz.rego.builtins import json_patch
-from tests.rego.builtins.calling import call, failure, value
+from tests.rego.builtins.harness import call, failure, value
 
 
 @pytest.mark.parametrize(

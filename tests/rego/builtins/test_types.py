@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rego.builtins.calling import call, failure, value
+from tests.rego.builtins.harness import call, failure, value
 
 SAMPLES: dict[str, object] = {"null": None, "boolean": False, "number": 1.5, "string": "", "array": [], "object": {}, "set": set()}
 
