@@ -166,8 +166,7 @@ class Lowerer:
     def _solve(self, left: Term, right: Term, location: Location) -> bool:
         bound = set(self.env)
         for known, other in ((right, left), (left, right)):
-            read = safety._read(known, bound, self.visible)
-            if read is not None and safety._match_outputs(other, bound | read, self.visible) is not None:
+            if safety.matched(other, known, bound, self.visible) is not None:
                 self._match(other, self.atom(known), location)
                 return True
         return False

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import cast
 
-from authz.rego import nodes, program, purity, resolve, safety
+from authz.rego import names, nodes, program, purity, resolve, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import Expander, FlatLiteral
@@ -31,7 +31,7 @@ class Planned:
 
 def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     """Plan every rule. Raises CompileError."""
-    scopes = resolve.global_names(modules)
+    scopes = names.global_names(modules)
     resolved = [_resolve_module(module, scopes[module.file]) for module in modules]
     tree = program.build(resolved)
     arity = safety.Arity(_arities(tree))
@@ -43,19 +43,18 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
 
 def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p.Atom]]:
     """Plan a query; return its block and the atoms of its named variables by name."""
-    scope = resolve.Globals(
-        (), {}, frozenset(), frozenset(path for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION)
-    )
+    functions = {path: group.arity for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION}
+    scope = names.Globals((), {}, frozenset(), functions)
     flat = tuple(Expander().body(resolve.Resolver(scope).query(body)))
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
     own = {name for literal in flat for name in safety.own_vars(literal)}
-    named = {resolve.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
+    named = {names.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
     return tuple(lowerer.steps), named
 
 
-def _resolve_module(module: nodes.Module, scope: resolve.Globals) -> nodes.Module:
+def _resolve_module(module: nodes.Module, scope: names.Globals) -> nodes.Module:
     rules = tuple(resolve.Resolver(scope).rule(rule) for rule in module.rules)
     return nodes.Module(
         module.file, module.package, module.imports, rules, module.rego_version, module.annotations, module.package_location

@@ -6,13 +6,16 @@ rules and packages, and recursion. Knows neither bodies' meaning nor evaluation.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from authz.rego import errors, nodes
+from authz.rego.names import ground_path
 from authz.rego.nodes import Location, Ref, Scalar, Term
-from authz.rego.resolve import ground_path
+from authz.rego.render import to_text
+from authz.rego.values import Value
 
 Path = tuple[str, ...]
 
@@ -101,6 +104,7 @@ def build(modules: Iterable[nodes.Module]) -> Program:
     for number, path in enumerate(sorted(groups)):
         groups[path].number = number
         _check_group(groups[path])
+    _check_extents(rules)
     program = Program(groups, Node(("data",)))
     for group in groups.values():
         _hang(program.root, group)
@@ -163,6 +167,36 @@ def _check_group(group: Group) -> None:
             raise errors.compile_error(errors.TYPE, f"conflicting rules {group.name} found", rules[-1].location)
     elif group.default is not None and group.kind is not Kind.COMPLETE:
         raise errors.compile_error(errors.TYPE, f"conflicting rules {group.name} found", group.default.location)
+
+
+def _check_extents(rules: list[tuple[Path, nodes.Rule]]) -> None:
+    """Raise where rules with the same constant part of their reference differ in kind, or stand inside another's value."""
+    places: dict[tuple[Value, ...], tuple[tuple[bool, bool], nodes.Rule]] = {}
+    for base, rule in rules:
+        path, is_ground = _constant_part(base, rule)
+        kind = (rule.head.key is None, is_ground)
+        known, first = places.setdefault(path, (kind, rule))
+        if known != kind:
+            name = _shown(path)
+            help = f"`{name}` is defined otherwise at {rule.location}"
+            raise errors.compile_error(errors.TYPE, f"conflicting rules {name} found", first.location, help=help)
+    for path, (_, rule) in places.items():
+        for size in range(2, len(path)):
+            kind, outer = places.get(path[:size], ((False, False), rule))
+            if kind[1]:
+                raise errors.compile_error(errors.TYPE, f"rule {_shown(path[:size])} conflicts with: {_shown(path)}", outer.location)
+
+
+def _constant_part(base: Path, rule: nodes.Rule) -> tuple[tuple[Value, ...], bool]:
+    """Return the path of a rule up to its first step that is not constant, and whether that is all of it."""
+    ref = rule.head.ref
+    assert isinstance(ref.head, nodes.Var)
+    steps = [arg.value for arg in itertools.takewhile(lambda arg: isinstance(arg, Scalar), ref.args) if isinstance(arg, Scalar)]
+    return (*base, ref.head.name, *steps), len(steps) == len(ref.args)
+
+
+def _shown(path: tuple[Value, ...]) -> str:
+    return "".join(f".{step}" if isinstance(step, str) else f"[{to_text(step)}]" for step in path)[1:]
 
 
 def _hang(root: Node, group: Group) -> None:

@@ -1,6 +1,6 @@
 """Resolution of names: every variable becomes a local, or a full reference to `input` or `data`.
 
-Owns imports, scopes, declarations (`:=`, `some`, `every`, arguments) and the errors of
+Owns scopes, declarations (`:=`, `some`, `every`, arguments) and the errors of
 misusing them. Does not know whether a variable can be bound (safety) or what a rule means.
 
 After this pass a `Var` is a local variable of its rule, declared ones renamed `name#n` so
@@ -16,15 +16,11 @@ from dataclasses import dataclass, field, replace
 
 from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
+from authz.rego.names import Globals, ground_path
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 
 DATA = Var("data")
 INPUT = Var("input")
-
-
-def original_name(name: str) -> str:
-    """Return the name as the author wrote it."""
-    return "_" if name.startswith("$") else name.split("#", 1)[0]
 
 
 @dataclass(slots=True)
@@ -34,63 +30,6 @@ class Scope:
     upcoming: set[str]
     names: dict[str, str] = field(default_factory=dict)
     unused: dict[str, Location] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Globals:
-    """What a module's bodies can name besides their own variables."""
-
-    package: tuple[str, ...]
-    imports: dict[str, tuple[str, ...]]
-    rules: frozenset[str]
-    functions: frozenset[tuple[str, ...]]
-
-
-def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
-    """Return the global scope of every module, by file."""
-    modules = tuple(modules)
-    rules: dict[tuple[str, ...], set[str]] = {}
-    functions: set[tuple[str, ...]] = set()
-    for module in modules:
-        for rule in module.rules:
-            rules.setdefault(module.package, set()).add(head_name(rule.head))
-            if rule.head.args is not None:
-                functions.add(("data", *module.package, *ground_path(rule.head.ref)))
-    return {
-        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), frozenset(functions))
-        for module in modules
-    }
-
-
-def head_name(head: nodes.Head) -> str:
-    """Return the first name of a rule's head."""
-    assert isinstance(head.ref.head, Var)
-    return head.ref.head.name
-
-
-def ground_path(ref: Ref) -> tuple[str, ...]:
-    """Return the leading name and string steps of a head's reference."""
-    assert isinstance(ref.head, Var)
-    path = [ref.head.name]
-    for arg in ref.args:
-        if not (isinstance(arg, Scalar) and isinstance(arg.value, str)):
-            break
-        path.append(arg.value)
-    return tuple(path)
-
-
-def _imports(module: nodes.Module) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for item in module.imports:
-        if item.path[0] in {"input", "data"}:
-            if item.name in found and module.rego_version == 1:
-                raise errors.compile_error(errors.COMPILE, f"import must not shadow {_import_text(found[item.name])}", item.location)
-            found[item.name] = item.path
-    return found
-
-
-def _import_text(path: tuple[str, ...]) -> str:
-    return "import " + ".".join(path)
 
 
 class Resolver:
@@ -179,9 +118,14 @@ class Resolver:
 
     def _with(self, item: nodes.With) -> nodes.With:
         target = self._with_target(item.target)
-        return replace(item, target=target, value=self._with_value(item.value))
+        value = self._function_value(item.value) if self._is_function(target) else None
+        return replace(item, target=target, value=self.term(item.value) if value is None else value)
 
-    def _with_target(self, target: Term) -> Term:
+    def _is_function(self, target: Ref) -> bool:
+        assert isinstance(target.head, Var)
+        return target.head.name == "builtin" or ("data", *ground_path(target)[1:]) in self.globals.functions
+
+    def _with_target(self, target: Term) -> Ref:
         name = _dotted(target)
         if name is not None:
             if (name[0] in self.globals.rules or name[0] in self.globals.imports) and self._local(name[0]) is None:
@@ -194,7 +138,8 @@ class Resolver:
             errors.TYPE, "with keyword target must reference existing input, data, or a function", target.location
         )  # fmt: skip
 
-    def _with_value(self, value: Term) -> Term:
+    def _function_value(self, value: Term) -> Term | None:
+        """Return a reference to the function or built-in that replaces another, or None if it is a value."""
         name = _dotted(value)
         if name is not None and self._local(name[0]) is None:
             full = self._global(name[0], ()) + name[1:] if name[0] in self.globals.rules or name[0] in self.globals.imports else name
@@ -202,7 +147,7 @@ class Resolver:
                 return Ref(Var("function"), tuple(Scalar(part) for part in full), value.location)
             if full[0] not in {"input", "data"} and ".".join(full) in BUILTINS:
                 return Ref(Var("builtin"), (Scalar(".".join(full)),), value.location)
-        return self.term(value)
+        return None
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
@@ -318,17 +263,29 @@ class Resolver:
         return self.globals.imports.get(name, missing)  # type: ignore[return-value]
 
     def _operator(self, call: nodes.Call) -> tuple[str, ...]:
+        """Return the called function's full name. A call may have one argument more than declared: the result's pattern."""
         name = call.operator
         if self._local(name[0]) is None:
             path = self._global(name[0], None)
             if path is not None:
-                full = path + name[1:]
-                if full in self.globals.functions:
-                    return full
-                raise self._undefined(".".join(full), call.location)
-        if ".".join(name) in BUILTINS:
-            return name
-        raise self._undefined(".".join(name), call.location)
+                return self._function(path + name[1:], call)
+        builtin = BUILTINS.get(".".join(name))
+        if builtin is None:
+            raise self._undefined(".".join(name), call.location)
+        size = len(builtin.params)
+        if not size <= len(call.args) <= size + 1:
+            help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
+            raise errors.compile_error(errors.TYPE, f"{builtin.name}: arity mismatch", call.location, help=help)
+        return name
+
+    def _function(self, path: tuple[str, ...], call: nodes.Call) -> tuple[str, ...]:
+        size = self.globals.functions.get(path)
+        if size is None:
+            raise self._undefined(".".join(path), call.location)
+        if not size <= len(call.args) <= size + 1:
+            message = f"function {'.'.join(path)} has arity {size}, got {_arguments(len(call.args))}"
+            raise errors.compile_error(errors.TYPE, message, call.location)
+        return path
 
     def _undefined(self, name: str, location: Location) -> errors.CompileError:
         known = [*BUILTINS, *(".".join(path) for path in self.globals.functions), *self.globals.rules]
@@ -336,6 +293,10 @@ class Resolver:
         return errors.compile_error(
             errors.TYPE, f"undefined function {name}", location, help=f"did you mean `{close[0]}`?" if close else None
         )
+
+
+def _arguments(size: int) -> str:
+    return f"{size} argument" + ("" if size == 1 else "s")
 
 
 def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location) -> Ref:

@@ -28,11 +28,12 @@ MAX_DEPTH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way in which a definition (by its index) can have a solution."""
+    """One way in which a definition (by its index) can have a solution; `raises`: its code can end the evaluation with an error."""
 
     definition: int
     cells: tuple[Cell, ...]
     exact: bool
+    raises: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,17 @@ class RowReader:
         """
         for index, definition in enumerate(plan.definitions):
             is_chain = definition.orelse is not None
+            raises = any(may_raise(step, self.raising) for part in _orelse(definition) for step in part.block)
             item: p.Definition | None = definition
             while item is not None:
                 for reading in self._alternatives(item, Reading()):
                     exact = reading.exact and not is_chain and isinstance(item.value, p.Const)
-                    yield Row(index, reading.cells if exact else tuple(cell for cell in reading.cells if not is_presence(cell)), exact)
+                    cells = reading.cells if exact else tuple(cell for cell in reading.cells if not is_presence(cell))
+                    yield Row(index, cells, exact, raises)
                 item = item.orelse
 
     def _alternatives(self, definition: p.Definition, start: Reading, depth: int = 0) -> list[Reading]:
-        block = condition_block(definition)
+        block = condition_block(definition) if depth else definition.block
         heads = (*definition.keys, definition.value) if definition.key is None else (*definition.keys, definition.key, definition.value)
         found = self._block(block, heads, start, depth)
         if len(found) > MAX_ALTERNATIVES:
@@ -95,7 +98,7 @@ class RowReader:
                 columns[step.name] = column
                 untested[column] = None
             elif isinstance(step, p.Check) and isinstance(step.cond, p.Never):
-                return []
+                return [reading for reading in readings if reading.stopped]
             else:
                 readings = self._single(step, readings, columns)
         return [reading.with_cells(*_presence(reading, untested)) for reading in readings]
@@ -198,10 +201,14 @@ def raising_rules(planned: Planned) -> dict[Path, bool]:
 def chain(plan: p.RulePlan) -> Iterator[p.Definition]:
     """Yield every definition of a rule, `else` bodies and the default included."""
     for definition in (*plan.definitions, *((plan.default,) if plan.default else ())):
-        item: p.Definition | None = definition
-        while item is not None:
-            yield item
-            item = item.orelse
+        yield from _orelse(definition)
+
+
+def _orelse(definition: p.Definition) -> Iterator[p.Definition]:
+    item: p.Definition | None = definition
+    while item is not None:
+        yield item
+        item = item.orelse
 
 
 def _can_conflict(plan: p.RulePlan) -> bool:

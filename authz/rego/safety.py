@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from authz.rego import errors, nodes
 from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.names import original_name
 from authz.rego.nodes import Ref, Scalar, Term, Var
-from authz.rego.resolve import original_name
 
 ROOTS = frozenset({"input", "data", "builtin", "function"})
 
@@ -196,12 +196,34 @@ def _unify_outputs(left: Term, right: Term, bound: set[str], visible: frozenset[
 
 def _solve(left: Term, right: Term, bound: set[str] | frozenset[str], visible: frozenset[str]) -> frozenset[str] | None:
     for known, other in ((right, left), (left, right)):
-        read = _read(known, bound, visible)
-        if read is not None:
-            matched = _match_outputs(other, bound | read, visible)
-            if matched is not None:
-                return read | matched
+        binds = matched(other, known, bound, visible)
+        if binds is not None:
+            return binds
     return None
+
+
+def matched(pattern: Term, known: Term, bound: set[str] | frozenset[str], visible: frozenset[str]) -> frozenset[str] | None:
+    """Return what reading `known` and matching `pattern` against it binds; None if that cannot be done (yet)."""
+    read = _read(known, bound, visible)
+    if read is None or not _can_match(pattern, known, bound):
+        return None
+    binds = _match_outputs(pattern, bound | read, visible)
+    return None if binds is None else read | binds
+
+
+def _can_match(pattern: Term, known: Term, bound: set[str] | frozenset[str]) -> bool:
+    """Tell whether `pattern` may bind variables from `known`: OPA lets an array or object bind only from what can be one."""
+    match pattern:
+        case nodes.Array():
+            kind, same = "array", False  # of equal length: taken apart before, by `_pairs`
+        case nodes.ObjectTerm(pairs):
+            kind = "object"
+            same = isinstance(known, nodes.ObjectTerm) and {key for key, _ in known.pairs} == {key for key, _ in pairs}
+        case _:
+            return True
+    if isinstance(known, FlatComprehension):
+        same = known.kind == kind
+    return same or isinstance(known, Var | Ref) or all(var.name in bound for var in term_vars(pattern, nested=False))
 
 
 def _pairs(left: Term, right: Term) -> Iterator[tuple[Term, Term]]:

@@ -53,6 +53,12 @@ class Table:
     columns: tuple[TableColumn, ...]
     exact: int
 
+    @property
+    def settled(self) -> int:
+        """The exact rows that no row before them can keep from being reached, by an error of its code."""
+        first = next((number for number, row in enumerate(self.rows) if row.raises), len(self.rows))
+        return self.exact & ((1 << first) - 1)
+
     def info(self) -> TableInfo:
         """Return the table's size."""
         return TableInfo(len(self.rows), len(self.columns), sum(not row.exact for row in self.rows))

@@ -68,13 +68,12 @@ def _call(writer: BlockWriter, column: CallColumn, known: dict[Column, str]) -> 
 
 def write_values(writer: BlockWriter, plan: p.RulePlan, table: Table, functions: list[str | None], *, single: bool) -> None:
     """Write statements that leave the joint value of the candidate rows in `v`."""
-    exact = writer.unit.pool.table(table.exact)
     write_lookup(writer, table)
     writer.line("v = None")
-    if single and table.exact:
+    if single and table.settled:
         first = next(row for row in table.rows if row.exact)
-        writer.line(f"if m & {exact}: v = {_value(writer, plan, first.definition)}")
-        if table.exact == (1 << len(table.rows)) - 1:
+        writer.line(f"if m & {writer.unit.pool.table(table.settled)}: v = {_value(writer, plan, first.definition)}")
+        if table.settled == (1 << len(table.rows)) - 1:
             return
         writer.line("else:")
         writer.depth += 1
@@ -85,11 +84,16 @@ def write_values(writer: BlockWriter, plan: p.RulePlan, table: Table, functions:
 def _write_rows(writer: BlockWriter, plan: p.RulePlan, table: Table, functions: list[str | None], *, single: bool) -> None:
     codes = writer.unit.sequence([functions[row.definition] if not row.exact else "None" for row in table.rows])
     _write_next(writer, table)
-    if single:
+    if single and table.settled == table.exact:
         writer.line(f"v = {codes}[n](c)")
         writer.line("if v is not None: break")
         return
     values = writer.unit.sequence([_value(writer, plan, row.definition) if row.exact else "None" for row in table.rows])
+    if single:
+        writer.line(f"v = {values}[n]")
+        writer.line(f"if v is None: v = {codes}[n](c)")
+        writer.line("if v is not None: break")
+        return
     locations = writer.unit.sequence([writer.unit.pool.location(plan.definitions[row.definition].location) for row in table.rows])
     writer.line(f"w = {values}[n]")
     writer.line(f"if w is None: w = {codes}[n](c)")
