@@ -7,12 +7,15 @@ mistake in either shows as a disagreement. Knows no policy.
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from envoy_data_plane.envoy.config.core import v3 as core
-from envoy_data_plane.envoy.service.auth import v3 as auth
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # the wheel was generated for an older pydantic
+    from envoy_data_plane.envoy.config.core import v3 as core
+    from envoy_data_plane.envoy.service.auth import v3 as auth
 
 PROXY_ID: Final = "spiffe://corp.example.com/ns/payment/sa/processor"
 CALLER_ID: Final = "spiffe://corp.example.com/ns/payment/sa/frontend"
@@ -35,6 +38,7 @@ class Check:
     destination: str = PROXY_ID
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
+    host: str = "payments.corp.example.com"
 
     def encode(self) -> bytes:
         """Return the protobuf bytes of the CheckRequest."""
@@ -50,12 +54,12 @@ class Check:
         )
 
     def _http(self) -> auth.AttributeContextHttpRequest:
-        pseudo = {":authority": "payments.corp.example.com", ":method": self.method, ":path": self.path, ":scheme": "https"}
+        pseudo = {":authority": self.host, ":method": self.method, ":path": self.path, ":scheme": "https"}
         return auth.AttributeContextHttpRequest(
             id="10743225310923478034",
             method=self.method,
             path=self.path,
-            host=pseudo[":authority"],
+            host=self.host,
             scheme="https",
             protocol="HTTP/2",
             headers={**pseudo, **self.headers},
@@ -91,6 +95,4 @@ REALISTIC_HEADERS: Final[Mapping[str, str]] = {
 def realistic(check: Check) -> Check:
     """Return the check with the headers of a browser's request and the element that Envoy writes for its caller."""
     element = {"x-forwarded-client-cert": xfcc(check.principal, check.destination)} if check.principal else {}
-    return Check(
-        check.method, check.path, check.principal, check.destination, {**REALISTIC_HEADERS, **element, **check.headers}, check.body
-    )
+    return replace(check, headers={**REALISTIC_HEADERS, **element, **check.headers})

@@ -117,7 +117,8 @@ policies = st.one_of(
     st.builds(_module, defaults, same_value_rules, _helper_bodies),
     st.builds(_module, defaults, mixed_rules, _helper_bodies),
     st.builds(_module, st.just(""), set_rules, _helper_bodies),
-    st.builds(_module, st.just(""), object_rules, _helper_bodies),
+    # With a key that is not constant `decision` is one rule; only constant keys would make it a path above several.
+    st.builds(_module, st.just(""), object_rules.map(lambda rules: [*rules, "decision[input.a] := true if input.b.c"]), _helper_bodies),
 )
 
 inputs: st.SearchStrategy[Any] = st.one_of(
