@@ -6,71 +6,19 @@ bodies become functions of their own. Does not know rules, tables or modules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
-
 from authz.rego import errors
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.nodes import Location
-from authz.rego.planner import walk
-from authz.rego.pool import Pool
+from authz.rego.planlocals import free_names, tested_next, used_names
 from authz.rego.program import Path
-from authz.rego.values import Value
+from authz.rego.textwriter import TextWriter
 
 MAX_LOOPS = 16
 """Iterations that may nest in one body: Python allows 20 nested blocks in a function."""
 
 
-class Unit(Protocol):
-    """The module under generation, as far as a block needs it."""
-
-    pool: Pool
-    mocked: frozenset[str]
-
-    def closure(self, prefix: str, params: tuple[str, ...], write: Callable[[BlockWriter], None]) -> str:
-        """Add a function written by `write`; return its name."""
-        ...
-
-    def function_name(self, path: Path) -> str:
-        """Return the name of a rule's function."""
-        ...
-
-    def sequence(self, items: list[str | None]) -> str:
-        """Add a module-level tuple of the given expressions; return its name."""
-        ...
-
-
-class BlockWriter:
-    """Writes one function's body. `fail` is the statement that gives up the current path."""
-
-    def __init__(self, unit: Unit, fail: str = "return None") -> None:
-        self.unit = unit
-        self.lines: list[tuple[str, Location | None]] = []
-        self.depth = 1
-        self.loops = 0
-        self.fail = fail
-        self.location: Location | None = None
-        self.prefixes: dict[tuple[str, tuple[p.Atom, ...]], str] = {}
-        self.temporaries = 0
-
-    # Text
-
-    def line(self, text: str) -> None:
-        self.lines.append(("    " * self.depth + text, self.location))
-
-    def failing(self, condition: str) -> None:
-        self.line(f"if {condition}: {self.fail}")
-
-    def temporary(self) -> str:
-        self.temporaries += 1
-        return f"x{self.temporaries}"
-
-    def atom(self, atom: p.Atom) -> str:
-        return atom.name if isinstance(atom, p.Local) else self.constant(atom.value)
-
-    def constant(self, value: Value) -> str:
-        return self.unit.pool.constant(value)
+class BlockWriter(TextWriter):
+    """Writes one function's body from a block's steps."""
 
     # Steps
 
@@ -86,7 +34,7 @@ class BlockWriter:
         match step:
             case p.Let(name, expr):
                 self.assign(name, expr)
-                if not _tested_next(name, following):
+                if not tested_next(name, following):
                     self.failing(f"{name} is None")
             case p.Check(cond):
                 self._check(cond)
@@ -118,7 +66,7 @@ class BlockWriter:
 
     def _relation(self, call: p.CallBuiltin, value: str) -> None:
         results = self.temporary()
-        self._call_builtin(results, call)
+        self.call_builtin(results, call)
         self.failing(f"{results} is None")
         self.line(f"for {value} in {results}:")
         self._enter_loop()
@@ -143,10 +91,6 @@ class BlockWriter:
             return self.unit.function_name(path)
         return self.lifted(".".join(path))
 
-    def lifted(self, name: str) -> str:
-        """Return the expression for a built-in as a function of a context and values."""
-        return f"{self.unit.pool.builtin(name)}_lifted"
-
     # Expressions
 
     def assign(self, name: str, expr: p.Expr) -> None:
@@ -165,11 +109,11 @@ class BlockWriter:
             case p.Lookup(base, key):
                 self.line(f"{name} = {self.lookup(self.atom(base), key)}")
             case p.CallBuiltin():
-                self._call_builtin(name, expr)
+                self.call_builtin(name, expr)
                 if BUILTINS[expr.name].returns_bool and expr.name not in self.unit.mocked:
                     self.line(f"{name} = BOOL[{name}]")
             case p.CallRule():
-                self._call_rule(name, expr)
+                self.call_rule(name, expr)
             case p.MakeArray(items):
                 self.line(f"{name} = ({''.join(self.atom(item) + ', ' for item in items)})")
             case p.MakeSet(items):
@@ -178,49 +122,6 @@ class BlockWriter:
                 self.line(f"{name} = Object(({''.join(f'({self.atom(k)}, {self.atom(v)}), ' for k, v in pairs)}))")
             case p.Comprehension():
                 self._comprehension(name, expr)
-
-    def input_path(self, ctx: str, path: tuple[p.Atom, ...]) -> str:
-        """Write the steps to a path of the input that were not taken yet; return its name."""
-        known = self.prefixes.get((ctx, path))
-        if known is not None:
-            return known
-        name = self.temporary()
-        if not path:
-            self.line(f"{name} = {ctx}.input")
-        else:
-            base = self.input_path(ctx, path[:-1])
-            self.line(f"{name} = {self.lookup(base, path[-1])}")
-        self.prefixes[(ctx, path)] = name
-        return name
-
-    def lookup(self, base: str, key: p.Atom) -> str:
-        """Return the expression for `base[key]`."""
-        text = self.atom(key)
-        if isinstance(key, p.Const) and isinstance(key.value, str):
-            return f"{base}.get({text}) if {base}.__class__ is Object else get({base}, {text})"
-        return f"get({base}, {text})"
-
-    def _call_builtin(self, name: str, call: p.CallBuiltin) -> None:
-        builtin = BUILTINS[call.name]
-        args = "".join(self.atom(arg) + ", " for arg in call.args)
-        if call.name in self.unit.mocked:
-            self.line(f"{name} = replaced({call.ctx}, {self.constant(call.name)}, {self.lifted(call.name)}, ({args}))")
-            return
-        context = f"{call.ctx}, " if builtin.needs_context else ""
-        location = self.unit.pool.location(call.location)
-        self.line("try:")
-        self.line(f"    {name} = {self.unit.pool.builtin(call.name)}({(context + args).removesuffix(', ')})")
-        self.line("except BuiltinError as error:")
-        self.line(f"    {name} = {call.ctx}.failed(error, {location})")
-
-    def _call_rule(self, name: str, call: p.CallRule) -> None:
-        function = self.unit.function_name(call.path)
-        dotted = ".".join(call.path)
-        args = "".join(", " + self.atom(arg) for arg in call.args)
-        if dotted in self.unit.mocked:
-            self.line(f"{name} = replaced({call.ctx}, {self.constant(dotted)}, {function}, ({args[2:]}{',' if args else ''}))")
-        else:
-            self.line(f"{name} = {function}({call.ctx}{args})")
 
     def _comprehension(self, name: str, expr: p.Comprehension) -> None:
         heads = (expr.value,) if expr.key is None else (expr.key, expr.value)
@@ -259,7 +160,7 @@ class BlockWriter:
 
     def _holds(self, cond: p.Holds, *, negate: bool) -> str:
         name = self.temporary()
-        self._call_builtin(name, cond.call)
+        self.call_builtin(name, cond.call)
         if cond.call.name in self.unit.mocked:
             return f"{name} is None or {name} is FALSE" if negate else f"{name} is not None and {name} is not FALSE"
         return f"not {name}" if negate else name
@@ -362,54 +263,3 @@ def _collect(writer: BlockWriter, expr: p.Comprehension) -> str:
         return f"out.add({value})"
     assert expr.key is not None
     return f"put(out, {writer.atom(expr.key)}, {value}, {writer.unit.pool.location(expr.location)})"
-
-
-def _tested_next(name: str, following: p.Step | None) -> bool:
-    """Tell whether the next step fails for an undefined `name` anyway, so that no test of its own is needed."""
-    if not isinstance(following, p.Check):
-        return False
-    cond = following.cond
-    if isinstance(cond, p.Truthy):
-        return cond.atom == p.Local(name)
-    if isinstance(cond, p.Equal):
-        sides = (cond.left, cond.right)
-        return p.Local(name) in sides and any(isinstance(side, p.Const) for side in sides)
-    return isinstance(cond, p.IsArray | p.IsObject) and cond.atom == p.Local(name)
-
-
-def used_names(node: object) -> frozenset[str]:
-    """Return every local that a plan reads."""
-    return frozenset(item.name for item in walk(node) if isinstance(item, p.Local))
-
-
-def free_names(block: p.Block, heads: tuple[p.Atom, ...]) -> tuple[str, ...]:
-    """Return the locals and contexts that a nested body takes from outside, sorted."""
-    bound: set[str] = set()
-    used: set[str] = set()
-    for item in walk((block, heads)):
-        bound.update(_bound_by(item))
-        used.update(_used_by(item))
-    return tuple(sorted(used - bound))
-
-
-def _bound_by(item: object) -> Iterator[str]:
-    match item:
-        case p.Let(name) | p.Scope(name):
-            yield name
-        case p.Loop(_, key, value) | p.Every(_, _, key, value):
-            yield from (name for name in (key, value) if name is not None)
-        case p.LoopRelation(_, value):
-            yield value
-
-
-def _used_by(item: object) -> Iterator[str]:
-    match item:
-        case p.Local(name):
-            yield name
-        case p.Scope(_, base):
-            yield base
-        case (
-            p.Input(ctx) | p.BaseData(ctx) | p.RuleValue(ctx) | p.Document(ctx) | p.CallBuiltin(ctx)
-            | p.CallRule(ctx) | p.Comprehension(ctx) | p.Every(ctx)
-        ):  # fmt: skip
-            yield ctx

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from authz.rego import plan as p
-from authz.rego.blocks import BlockWriter, used_names
+from authz.rego.blocks import BlockWriter
 from authz.rego.nodes import Location
+from authz.rego.planlocals import used_names
 from authz.rego.planner import walk
 from authz.rego.pool import Pool
 from authz.rego.program import Kind, Path

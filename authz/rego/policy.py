@@ -6,18 +6,21 @@ and `decide`, the conveniences for people and tests, fall back to the current ti
 
 from __future__ import annotations
 
+import io
+import marshal
 import pickle
 from datetime import UTC, datetime
+from types import CodeType
 from typing import Any, Final
 
 from authz.rego import compiler, errors, parser
 from authz.rego.artifact import Artifact, Entry, ReadSet, TableInfo
-from authz.rego.blocks import used_names
 from authz.rego.codegen import Generator, scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
-from authz.rego.linker import RuleFunction, link
+from authz.rego.linker import RuleFunction, compiled, link
 from authz.rego.nodes import NOWHERE
+from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
 from authz.rego.program import Path
@@ -78,11 +81,12 @@ class EntryPoint:
 class Policy:
     """A set of modules and data, compiled."""
 
-    def __init__(self, source: Source, artifact: Artifact, planned: Planned | None = None) -> None:
+    def __init__(self, source: Source, artifact: Artifact, planned: Planned | None = None, code: CodeType | None = None) -> None:
         self.source = source
         self.artifact = artifact
         self._planned = planned
-        self._namespace = link(artifact)
+        self._code = compiled(artifact) if code is None else code
+        self._namespace = link(artifact, code=self._code)
         self._variants: dict[tuple[frozenset[str], frozenset[Path], bool], tuple[Artifact, dict[str, Any]]] = {}
 
     @property
@@ -102,13 +106,25 @@ class Policy:
 
     def to_bytes(self) -> bytes:
         """Return the policy in a form that another process of the same version can take over."""
-        return pickle.dumps((self.source, self.artifact), protocol=5)
+        return pickle.dumps((self.source, self.artifact, marshal.dumps(self._code)), protocol=5)
 
     @staticmethod
     def from_bytes(content: bytes) -> Policy:
-        """Return the policy of `to_bytes`. Only for bytes of our own processes: unpickling trusts them."""
-        source, artifact = pickle.loads(content)  # noqa: S301
-        return Policy(source, artifact)
+        """Return the policy of `to_bytes`, without compiling anything. Only for bytes of our own processes: they are trusted.
+
+        A thread that does this while others serve holds them up for one pickle frame at a time (64 KiB), not for the whole.
+        """
+        source, artifact, code = pickle.Unpickler(_Interruptible(content)).load()  # noqa: S301
+        return Policy(source, artifact, code=marshal.loads(code))  # noqa: S302
+
+    def retire(self) -> None:
+        """Free what this policy holds, piece by piece; it and its entry points cannot be asked afterwards.
+
+        The generated functions and their namespace keep each other alive. Left to the garbage collector, a large policy that was
+        replaced would stay until a full collection, and that stops every thread.
+        """
+        while self._namespace:
+            self._namespace.popitem()
 
     def query(
         self,
@@ -175,6 +191,19 @@ class Policy:
             artifact = compiler.generate(self._plans(), source, mocked, overridden)
             self._variants[key] = (artifact, link(artifact))
         return self._variants[key]
+
+
+class _Interruptible:
+    """Bytes as a file whose methods are Python functions: between two of them the interpreter can let another thread run."""
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        return self._file.readline()
 
 
 def _pool_of(artifact: Artifact) -> Pool:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from authz.rego import plan as p
-from authz.rego.blocks import used_names
 from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined, is_presence
 from authz.rego.lower import ROOT_CONTEXT
+from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned
 from authz.rego.program import Kind, Path
 from authz.rego.values import FALSE
