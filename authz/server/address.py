@@ -101,19 +101,40 @@ def _parse_unix(text: str) -> UnixAddress:
     return UnixAddress(path)
 
 
+class SocketFile:
+    """The file of a Unix socket that this process has made."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._identity = _identity(path)
+
+    def remove(self) -> None:
+        """Remove the file, unless it is gone or another server's by now."""
+        if self._identity is not None and _identity(self._path) == self._identity:
+            os.unlink(self._path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 @dataclass(frozen=True, slots=True)
 class BoundSocket:
     """A listening socket and the address it really has."""
 
     socket: socket.socket
     address: Address
-    inode: tuple[int, int] | None  # of the socket file, which may be replaced by a successor
+    file: SocketFile | None
 
     def release(self) -> None:
-        """Close the socket and remove its file, unless the file is another server's by now."""
+        """Close the socket and remove its file."""
         self.socket.close()
-        if isinstance(self.address, UnixAddress) and self.inode is not None and _inode(self.address.path) == self.inode:
-            os.unlink(self.address.path)
+        if self.file is not None:
+            self.file.remove()
 
 
 def bind(address: Address) -> BoundSocket:
@@ -121,10 +142,10 @@ def bind(address: Address) -> BoundSocket:
     try:
         return _bind_unix(address) if isinstance(address, UnixAddress) else _bind_tcp(address)
     except OSError as error:
-        raise unusable(address, error) from error
+        raise _unusable(address, error) from error
 
 
-def unusable(address: Address, error: OSError) -> AddressError:
+def _unusable(address: Address, error: OSError) -> AddressError:
     """Return the AddressError for what the system said of an address."""
     cause = "host is unknown" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
     return AddressError(f"cannot listen on `{address}`: {cause}", help=_HELP.get(error.errno or 0, _FORMS))
@@ -162,7 +183,8 @@ def _bind_unix(address: UnixAddress) -> BoundSocket:
         if address.is_abstract:
             listener.bind("\0" + address.path[1:])
         else:
-            remove_stale_socket(address)
+            if _is_stale(address):
+                os.unlink(address.path)
             listener.bind(address.path)
             os.chmod(address.path, UNIX_SOCKET_MODE)  # before `listen`, so nobody connects in between
         listener.listen(LISTEN_BACKLOG)
@@ -170,15 +192,15 @@ def _bind_unix(address: UnixAddress) -> BoundSocket:
     except BaseException:
         listener.close()
         raise
-    return BoundSocket(listener, address, None if address.is_abstract else _inode(address.path))
+    return BoundSocket(listener, address, None if address.is_abstract else SocketFile(address.path))
 
 
-def remove_stale_socket(address: UnixAddress) -> None:
-    """Remove a socket file on which nobody listens; AddressError when somebody does or it is no socket."""
+def _is_stale(address: UnixAddress) -> bool:
+    """Tell whether a socket file is there on which nobody listens; AddressError for a file that is no socket."""
     try:
         mode = os.stat(address.path).st_mode
     except FileNotFoundError:
-        return
+        return False
     if not stat.S_ISSOCK(mode):
         raise AddressError(f"cannot listen on `{address}`: the file is not a socket", help="choose another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -186,16 +208,7 @@ def remove_stale_socket(address: UnixAddress) -> None:
         try:
             probe.connect(address.path)
         except ConnectionRefusedError:
-            os.unlink(address.path)
-            return
+            return True
         except TimeoutError:
-            pass  # a listener whose backlog is full is alive
-    raise unusable(address, OSError(errno.EADDRINUSE, ""))
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+            return False  # a full backlog: somebody listens
+    return False

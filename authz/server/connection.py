@@ -13,8 +13,10 @@ from authz.server import limits
 from authz.server.limits import Limits
 from authz.server.metadata import Headers
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4
+_PREFACE_BYTES: Final = 24  # RFC 9113, 3.4
 _DRAIN_PING: Final = b"authz-dr"
+# To a browser, curl or an Envoy cluster without HTTP/2: the one answer they can read.
+_TO_HTTP_1: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 40\r\n\r\nthis port speaks gRPC: use HTTP/2, h2c.\n"
 
 NO_ERROR: Final = int(ngh2.ErrorCode.NO_ERROR)
 PROTOCOL_ERROR: Final = int(ngh2.ErrorCode.PROTOCOL_ERROR)
@@ -63,13 +65,14 @@ class Http2Connection:
     INVARIANT: after a WireError, or once `is_closed`, no method raises and none has an effect.
     """
 
-    __slots__ = ("_control", "_engine", "_is_final", "_last_stream_id", "_streams", "is_closed", "is_established")
+    __slots__ = ("_control", "_engine", "_is_final", "_last_stream_id", "_preface_left", "_streams", "is_closed", "is_established")
 
     def __init__(self, streams: StreamHandler, control: ControlHandler, bounds: Limits) -> None:
         self._streams = streams
         self._control = control
         self._last_stream_id = 0
         self._is_final = False
+        self._preface_left = _PREFACE_BYTES
         self.is_closed = False
         self.is_established = False  # the peer's preface and SETTINGS have arrived
         self._engine = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
@@ -91,7 +94,9 @@ class Http2Connection:
         try:
             self._engine.receive_data(data)
         except (ngh2.NGH2Error, ValueError) as error:
-            raise self._fail(error) from error
+            raise self._fail(error, data) from error
+        if self._preface_left > 0:
+            self._preface_left -= len(data)
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -126,11 +131,11 @@ class Http2Connection:
                 # A reset is followed by StreamClosed, a GOAWAY by ConnectionClosed: the others tell us nothing to act on.
                 return
 
-    def _fail(self, error: Exception) -> WireError:
-        """Close, and compose the GOAWAY by hand: the engine has discarded its session."""
+    def _fail(self, error: Exception, data: bytes) -> WireError:
+        """Close, and compose the last words by hand: the engine has discarded its session."""
         self.is_closed = True
-        if not self.is_established:
-            return WireError(str(error), b"")
+        if self._preface_left > 0:
+            return WireError(f"no HTTP/2 client: {error}", _TO_HTTP_1 if data[:1].isalpha() else b"")
         calm = isinstance(error, ngh2.DenialOfServiceError)
         return WireError(str(error), _goaway(self._last_stream_id, ENHANCE_YOUR_CALM if calm else PROTOCOL_ERROR))
 
@@ -200,13 +205,13 @@ class Http2Connection:
             return
 
     def take_output(self) -> bytes:
-        """Return all bytes that flow control lets us send now."""
-        if self.is_closed:
+        """Return all bytes that flow control lets us send now; none before the peer has shown that it speaks HTTP/2."""
+        if self.is_closed or self._preface_left > 0:
             return b""
         try:
             output = self._engine.data_to_send()
         except (ngh2.NGH2Error, ValueError) as error:
-            raise self._fail(error) from error
+            raise self._fail(error, b"") from error
         self._dispatch()
         return output
 

@@ -9,26 +9,33 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn, TypeAlias
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 from authz.server import limits
-from authz.server.address import Address, AddressError, TcpAddress, UnixAddress, bind, remove_stale_socket
+from authz.server.address import Address, AddressError, SocketFile, TcpAddress, bind
 from authz.server.failures import FailureLog
 from authz.server.limits import Limits
 from authz.server.listener import GrpcServer
 from authz.server.rpc import Call, RpcError, ServerStream, Service, Status, Unary
 
 _STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
-Context: TypeAlias = Any  # grpc.aio.ServicerContext; grpcio carries no types
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 
 async def serve_grpcio(service: Service, addresses: Sequence[Address], bounds: Limits | None = None) -> GrpcServer:
     """Start serving on every address; AddressError when one is unusable."""
     calls = _Calls(service)
     server = grpc.aio.server(handlers=[calls], options=_options(bounds or Limits()))
-    bound = tuple([_listen(server, address) for address in addresses])
-    await server.start()
-    return _GrpcioServer(server, calls, bound)
+    files: list[SocketFile] = []
+    try:
+        bound = [_listen(server, address, files) for address in addresses]
+        await server.start()
+    except BaseException:
+        await server.stop(None)
+        for file in files:
+            file.remove()
+        raise
+    return _GrpcioServer(server, calls, tuple(bound), files)
 
 
 def _options(bounds: Limits) -> list[tuple[str, int]]:
@@ -41,33 +48,28 @@ def _options(bounds: Limits) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, address: Address) -> Address:
+def _listen(server: grpc.aio.Server, address: Address, files: list[SocketFile]) -> Address:
     """Let grpcio bind `address`; bound by us for a moment before, so that errors are the same on both transports."""
-    if isinstance(address, UnixAddress):
-        return _listen_unix(server, address)
-    if address.port:
-        bind(address).release()
-    target = str(address) if address.host else f"[::]:{address.port}"
+    bind(address).release()
     try:
-        port = server.add_insecure_port(target)
+        port = server.add_insecure_port(_target(address))
     except RuntimeError as error:
         raise AddressError(f"cannot listen on `{address}`: {error}", help="choose another address") from error
-    return TcpAddress(address.host, port)
-
-
-def _listen_unix(server: grpc.aio.Server, address: UnixAddress) -> Address:
-    bind(address).release()
-    target = f"unix-abstract:{address.path[1:]}" if address.is_abstract else f"unix:{address.path}"
-    try:
-        server.add_insecure_port(target)
-    except RuntimeError as error:
-        raise AddressError(f"cannot listen on `{address}`: {error}", help="choose another path") from error
+    if isinstance(address, TcpAddress):
+        return TcpAddress(address.host, port)
     if not address.is_abstract:
         os.chmod(address.path, limits.UNIX_SOCKET_MODE)
+        files.append(SocketFile(address.path))
     return address
 
 
-class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
+def _target(address: Address) -> str:
+    if isinstance(address, TcpAddress):
+        return str(address) if address.host else f"[::]:{address.port}"
+    return f"unix-abstract:{address.path[1:]}" if address.is_abstract else f"unix:{address.path}"
+
+
+class _Calls(grpc.GenericRpcHandler):
     """Answers calls by method name and counts those in flight."""
 
     def __init__(self, service: Service) -> None:
@@ -77,7 +79,7 @@ class _Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         self._handlers = {path: _unary(handler, self, path) for path, handler in service.unary.items()}
         self._handlers |= {path: _stream(handler, self, path) for path, handler in service.streams.items()}
 
-    def service(self, handler_call_details: Any) -> Any:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         return self._handlers.get(handler_call_details.method)
 
     def begin(self, context: Context) -> Call:
@@ -138,9 +140,10 @@ def _check_deadline(call: Call) -> None:
 
 
 class _GrpcioServer:
-    def __init__(self, server: grpc.aio.Server, calls: _Calls, addresses: tuple[Address, ...]) -> None:
+    def __init__(self, server: grpc.aio.Server, calls: _Calls, addresses: tuple[Address, ...], files: list[SocketFile]) -> None:
         self._server = server
         self._calls = calls
+        self._files = files
         self.addresses = addresses
 
     @property
@@ -156,6 +159,5 @@ class _GrpcioServer:
         for notify in self._calls.on_drain:
             notify()
         await self._server.stop(grace_s)
-        for address in self.addresses:
-            if isinstance(address, UnixAddress) and not address.is_abstract:
-                remove_stale_socket(address)
+        for file in self._files:
+            file.remove()

@@ -5,7 +5,7 @@ event loop, as long as no handler waits.
 """
 
 from authz.server.calls import Calls
-from authz.server.connection import ENHANCE_YOUR_CALM, NO_ERROR, WireError
+from authz.server.connection import ENHANCE_YOUR_CALM, WireError
 from authz.server.limits import CONTROL_FRAMES_PER_SWEEP, SWEEP_INTERVAL_S
 from authz.server.runtime import Link, Runtime
 
@@ -78,10 +78,10 @@ class GrpcSession:
     def drain(self) -> None:
         """Begin to end the connection: calls in flight finish, later ones are refused once the peer has heard of it."""
         self._is_draining = True
-        if self._http2.is_established:
-            self._http2.begin_drain()
-        else:
-            self._http2.terminate(NO_ERROR)
+        if not self._http2.is_established:
+            self._link.close()
+            return
+        self._http2.begin_drain()
         self._output.flush()
 
     # What the peer does besides calling

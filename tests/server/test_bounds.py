@@ -71,7 +71,11 @@ def test_an_http_1_client_is_told_what_this_port_speaks(request_line: bytes, siz
     assert link.is_closed
 
 
-@pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00" * 100, PREFACE[:20] + b"\r\n\r\n", PREFACE[:24] + raw_call(1), b"\r\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x00" * 100, b"\r\n"],
+    ids=["TLS", "zeros", "empty line"],
+)
 def test_a_client_of_another_protocol_gets_nothing_and_is_closed(garbage: bytes, caplog: pytest.LogCaptureFixture) -> None:
     link = FakeLink()
     session = GrpcSession(runtime_of(Service()), link)
@@ -81,6 +85,14 @@ def test_a_client_of_another_protocol_gets_nothing_and_is_closed(garbage: bytes,
     assert not link.unread
     assert link.is_closed
     assert [record.getMessage() for record in caplog.records] == ["connection ended"]
+
+
+def test_a_client_that_skips_its_settings_is_sent_away() -> None:
+    link = FakeLink()
+    session = GrpcSession(runtime_of(Service({ECHO: echo})), link)
+    session.receive(PREFACE[:24] + raw_call(1))
+    assert goaway_code(link) == 1
+    assert session.in_flight == 0
 
 
 def test_nothing_is_sent_before_the_client_has_spoken() -> None:
@@ -203,7 +215,9 @@ def test_a_huge_header_list_ends_the_connection(fields: dict[str, str]) -> None:
     session, link = start()
     block = header_block(**fields)
     parts = [block[begin : begin + 16000] for begin in range(0, len(block), 16000)]
-    frames = [frame(HEADERS if index == 0 else CONTINUATION, END_HEADERS * (index == len(parts) - 1), 1, part) for index, part in enumerate(parts)]
+    frames = [
+        frame(HEADERS if index == 0 else CONTINUATION, END_HEADERS * (index == len(parts) - 1), 1, part) for index, part in enumerate(parts)
+    ]
     session.receive(b"".join(frames))
     assert goaway_code(link) == ENHANCE_YOUR_CALM
 

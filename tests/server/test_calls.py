@@ -244,5 +244,5 @@ def test_buffered_bytes_of_a_connection_are_bounded(pair: Pair) -> None:
 
 
 def test_a_service_cannot_have_two_handlers_for_a_method(handlers: Handlers) -> None:
-    with pytest.raises(ValueError, match="two handlers for /test.Service/Crash, /test.Service/Echo"):
+    with pytest.raises(ValueError, match=r"two handlers for /test\.Service/Crash, /test\.Service/Echo"):
         handlers.service() | handlers.service()

@@ -90,7 +90,9 @@ def test_memory_is_flat_over_many_calls_and_broken_connections() -> None:
         session.abandon()
         for number in range(300):
             broken = GrpcSession(runtime, FakeLink())
-            broken.receive(PREFACE + raw_call(1) + frame(1, 4, 3, BLOCK) + frame(0, 0, 3, message(bytes(9000))[:8000]) + bytes([number % 256]) * 30)
+            broken.receive(
+                PREFACE + raw_call(1) + frame(1, 4, 3, BLOCK) + frame(0, 0, 3, message(bytes(9000))[:8000]) + bytes([number % 256]) * 30
+            )
             broken.abandon()
         gc.collect()
 

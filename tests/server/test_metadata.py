@@ -25,7 +25,9 @@ def test_a_timeout_is_read_in_its_unit(value: bytes, seconds: float) -> None:
     assert parse_timeout(value) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("value", [b"", b"S", b"1", b"1s", b"-1S", b"+1S", b"1.5S", b" 1S", b"1S ", b"123456789S", b"1SS", b"\xd9\xa1S", b"1S\n"])
+@pytest.mark.parametrize(
+    "value", [b"", b"S", b"1", b"1s", b"-1S", b"+1S", b"1.5S", b" 1S", b"1S ", b"123456789S", b"1SS", b"\xd9\xa1S", b"1S\n"]
+)
 def test_a_malformed_timeout_is_internal(value: bytes) -> None:
     with pytest.raises(RpcError) as refusal:
         parse_timeout(value)
@@ -48,7 +50,9 @@ def test_grpc_content_types_are_accepted(content_type: bytes) -> None:
     assert maybe_refusal(ACCEPTED | {b"content-type": content_type}) is None
 
 
-@pytest.mark.parametrize("content_type", [b"", b"text/plain", b"application/json", b"application/grpc-web", b"application/grpcx", b" application/grpc"])
+@pytest.mark.parametrize(
+    "content_type", [b"", b"text/plain", b"application/json", b"application/grpc-web", b"application/grpcx", b" application/grpc"]
+)
 def test_other_content_types_are_unsupported_media(content_type: bytes) -> None:
     assert maybe_refusal(ACCEPTED | {b"content-type": content_type}) is UNSUPPORTED_MEDIA_TYPE
 
