@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -38,6 +39,9 @@ from authz.telemetry.logs import LogWriter, configure_logs, log
 
 EXIT_ABORTED: Final = 1
 
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long the event loop waits for another thread (one that unpacks a policy) to let go; Python's own 5 ms is many checks."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,6 +59,7 @@ def run(config: Config) -> int:
     settings = SnapshotSettings(config.entrypoint, _identity(config), cache)
     paths = _existing(config.policies)
     log_writer = configure_logs(config.log.format, config.log.level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         uvloop.run(_serve(App(config, settings, paths, log_writer)))
     finally:

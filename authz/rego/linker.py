@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable
+from types import CodeType
 from typing import Any
 
 from authz.rego.artifact import Artifact
@@ -20,8 +21,17 @@ from authz.rego.values import Value
 RuleFunction = Callable[[Context], Value | None]
 
 
-def link(artifact: Artifact, base: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Run the generated module; return its namespace. `base` supplies what it refers to elsewhere."""
+def compiled(artifact: Artifact) -> CodeType:
+    """Compile the generated text. For a large policy this takes longer than anything else here, so it is done once."""
+    return compile(artifact.text, _filename(artifact), "exec")
+
+
+def _filename(artifact: Artifact) -> str:
+    return f"<rego {artifact.name}>"
+
+
+def link(artifact: Artifact, base: dict[str, Any] | None = None, code: CodeType | None = None) -> dict[str, Any]:
+    """Run the generated module (`code`, if it is compiled already); return its namespace. `base` supplies what it refers to elsewhere."""
     namespace: dict[str, Any] = dict(EXPORTED if base is None else base)
     namespace.update({f"K{index}": value for index, value in enumerate(artifact.constants)})
     namespace.update({f"L{index}": location for index, location in enumerate(artifact.locations)})
@@ -30,10 +40,10 @@ def link(artifact: Artifact, base: dict[str, Any] | None = None) -> dict[str, An
         builtin = BUILTINS[name]
         namespace[f"B{index}"] = builtin.call
         namespace[f"B{index}_lifted"] = lifted(builtin.call, builtin.needs_context, NOWHERE)
-    filename = f"<rego {artifact.name}>"
+    filename = _filename(artifact)
     lines = artifact.text.splitlines(keepends=True)
     linecache.cache[filename] = (len(artifact.text), None, lines, filename)
-    exec(compile(artifact.text, filename, "exec"), namespace)  # noqa: S102 - the text is ours: see codegen
+    exec(compiled(artifact) if code is None else code, namespace)  # noqa: S102 - the text is ours: see codegen
     _link_places(artifact, namespace)
     return namespace
 
