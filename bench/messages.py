@@ -39,6 +39,8 @@ class Check:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = ""
     host: str = "payments.corp.example.com"
+    certificate: str = ""
+    """The caller's leaf as Envoy sends it with `include_peer_certificate`: URL-encoded PEM."""
 
     def encode(self) -> bytes:
         """Return the protobuf bytes of the CheckRequest."""
@@ -46,7 +48,7 @@ class Check:
 
     def _attributes(self) -> auth.AttributeContext:
         return auth.AttributeContext(
-            source=auth.AttributeContextPeer(address=_address("10.12.4.17", 48712), principal=self.principal),
+            source=auth.AttributeContextPeer(address=_address("10.12.4.17", 48712), principal=self.principal, certificate=self.certificate),
             destination=auth.AttributeContextPeer(address=_address("10.12.9.3", 8443), principal=self.destination),
             request=auth.AttributeContextRequest(time=_MOMENT, http=self._http()),
             metadata_context=core.Metadata(),
