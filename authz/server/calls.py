@@ -21,7 +21,7 @@ _FAILED: Final = RpcError(Status.INTERNAL, "internal error")
 _DRAINING: Final = RpcError(Status.UNAVAILABLE, "server is draining")
 _TOO_LATE: Final = RpcError(Status.DEADLINE_EXCEEDED, "deadline exceeded")
 _TOO_SLOW: Final = RpcError(Status.DEADLINE_EXCEEDED, "request was not complete in time")
-_TOO_MUCH: Final = RpcError(Status.RESOURCE_EXHAUSTED, "too many request bytes are buffered for this connection")
+_TOO_MUCH: Final = RpcError(Status.RESOURCE_EXHAUSTED, "too many bytes of incomplete requests")
 
 
 class Stream:
@@ -43,10 +43,23 @@ class Calls:
     """The streams of one connection.
 
     INVARIANT: a stream is in `_streams` until it is answered or closed, so each call is answered at most once;
-    `_buffered` is the sum of the incomplete bodies in `_streams`.
+    `_buffered` is the sum of the incomplete bodies in `_streams`, and has its part in the server's budget.
     """
 
-    __slots__ = ("_buffered", "_control", "_link", "_max_message", "_methods", "_no_deadline", "_runtime", "_streams", "http2", "output")
+    __slots__ = (
+        "_budget",
+        "_buffered",
+        "_control",
+        "_link",
+        "_max_buffered",
+        "_max_message",
+        "_methods",
+        "_no_deadline",
+        "_runtime",
+        "_streams",
+        "http2",
+        "output",
+    )
 
     def __init__(self, runtime: Runtime, link: Link, control: ControlHandler) -> None:
         self._runtime = runtime
@@ -57,6 +70,8 @@ class Calls:
         self._no_deadline = Call(None, link.peer)
         self._streams: dict[int, Stream] = {}
         self._buffered = 0
+        self._max_buffered = runtime.limits.buffered_request_bytes
+        self._budget = runtime.budget
         self.http2 = Http2Connection(self, control, runtime.limits)
         self.output = Output(self.http2, link, runtime)
 
@@ -120,9 +135,10 @@ class Calls:
         else:
             stream.body = body = bytearray(body + data)
         self._buffered += len(data)
+        self._budget.used += len(data)
         try:
             framing.check_start(body or b"", self._max_message)
-            if self._buffered > self._runtime.limits.buffered_request_bytes:
+            if self._buffered > self._max_buffered or self._budget.used > self._runtime.limits.total_request_bytes:
                 raise _TOO_MUCH
         except RpcError as error:
             self._refuse(stream_id, error, ended=False)
@@ -150,6 +166,7 @@ class Calls:
     def _release(self, stream: Stream) -> None:
         if stream.body is not None:
             self._buffered -= len(stream.body)
+            self._budget.used -= len(stream.body)
             stream.body = None
 
     # Answers: queued until the next flush; nothing happens for a call that is over.

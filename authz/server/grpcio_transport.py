@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NoReturn, TypeAlias
+from urllib.parse import unquote
 
 import grpc
 
@@ -84,7 +85,7 @@ class _Calls(grpc.GenericRpcHandler):
 
     def begin(self, context: Context) -> Call:
         """Count a call and return what its handler may know; DEADLINE_EXCEEDED if it comes too late."""
-        peer = context.peer()
+        peer = unquote(context.peer())  # grpcio escapes the brackets of an IPv6 address
         self.peers[peer] = self.peers.get(peer, 0) + 1
         remaining = context.time_remaining()
         return Call(None if remaining is None else time.monotonic() + remaining, peer)

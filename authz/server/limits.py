@@ -33,6 +33,8 @@ CONNECTION_WINDOW_BYTES = 16 * MIB
 
 # Incomplete requests of one connection: four of the largest messages. Beyond it the stream that asks for more is refused.
 MAX_BUFFERED_REQUEST_BYTES = 16 * MIB
+# The same for all connections together: many connections must not add up to the memory of the pod.
+MAX_TOTAL_REQUEST_BYTES = 128 * MIB
 
 # Answers that a peer has not read. Past the first we stop reading from it, past the second it is dropped.
 WRITE_HIGH_WATER_BYTES = 256 * KIB
@@ -48,6 +50,9 @@ REQUEST_TIMEOUT_S = 30.0
 WRITE_STALL_TIMEOUT_S = 30.0
 # How often the timeouts above are looked at; they need no better resolution.
 SWEEP_INTERVAL_S = 1.0
+
+# What a cancelled handler may take to clean up before a drained server stops waiting for it.
+CANCEL_TIMEOUT_S = 1.0
 
 # Rapid reset (CVE-2023-44487). Envoy resets every outstanding check when its timeout strikes, at most
 # MAX_CONCURRENT_STREAMS at once, hence the burst; at the sustained rate the wasted work stays around 2 % of a core.
@@ -73,6 +78,7 @@ class Limits:
     connections: int = MAX_CONNECTIONS
     concurrent_streams: int = MAX_CONCURRENT_STREAMS
     buffered_request_bytes: int = MAX_BUFFERED_REQUEST_BYTES
+    total_request_bytes: int = MAX_TOTAL_REQUEST_BYTES
     buffered_response_bytes: int = MAX_BUFFERED_RESPONSE_BYTES
     handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S
     request_timeout_s: float = REQUEST_TIMEOUT_S

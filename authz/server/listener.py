@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from authz.server.address import Address, BoundSocket, bind
-from authz.server.limits import SWEEP_INTERVAL_S, Limits
+from authz.server.limits import CANCEL_TIMEOUT_S, SWEEP_INTERVAL_S, Limits
 from authz.server.protocol import Connections, GrpcProtocol
 from authz.server.rpc import Service
 from authz.server.runtime import Runtime
@@ -86,17 +86,12 @@ class _Server:
             async with asyncio.timeout(grace_s):
                 await self._connections.wait_closed()
         except TimeoutError:
-            await self._abort()
+            for connection in list(self._connections.open):
+                connection.abort()
+            await self._connections.wait_closed()
         self._sweeper.cancel()
-
-    async def _abort(self) -> None:
-        for connection in list(self._connections.open):
-            connection.abort()
-        await self._connections.wait_closed()
-        tasks = list(self._connections.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._connections.tasks:  # cancelled with their connections: let them clean up
+            await asyncio.wait(self._connections.tasks, timeout=CANCEL_TIMEOUT_S)
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP_INTERVAL_S, self._sweep)

@@ -5,6 +5,7 @@ Pure functions and constant header blocks. This module knows neither streams nor
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from authz.server.rpc import RpcError, Status
@@ -24,6 +25,7 @@ _TIMEOUT: Final = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNSAFE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
 
 
+@lru_cache(maxsize=256)  # Envoy sends the same value on every check
 def parse_timeout(value: bytes) -> float:
     """Return the seconds of a grpc-timeout value; a malformed one is INTERNAL, as in grpc-go."""
     match = _TIMEOUT.fullmatch(value)

@@ -24,12 +24,20 @@ class Method:
     handler: Handler
 
 
+@dataclass(slots=True)
+class Budget:
+    """Bytes of incomplete requests, over all connections."""
+
+    used: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The service, its bounds, and what is counted or reported once per server."""
 
     methods: dict[bytes, Method]
     limits: Limits
+    budget: Budget = field(default_factory=Budget)
     failures: FailureLog = field(default_factory=FailureLog)
     clock: Callable[[], float] = time.monotonic
 

@@ -200,7 +200,7 @@ def header_block(path: str = ECHO, **fields: str) -> bytes:
     return bytes(hpack.Encoder().encode(list({**headers, **fields}.items())))
 
 
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM, ACK, END_HEADERS = 0x1, 0x1, 0x4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"")
 SETTINGS_ACK = frame(SETTINGS, ACK, 0, b"")

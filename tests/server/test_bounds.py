@@ -15,6 +15,7 @@ from tests.server.pair import (
     DATA,
     ECHO,
     END_HEADERS,
+    GOAWAY,
     HEADERS,
     PING,
     PREFACE,
@@ -32,7 +33,6 @@ from tests.server.pair import (
     runtime_of,
 )
 
-GOAWAY = 7
 ENHANCE_YOUR_CALM = 0xB
 LIMITS = Limits(concurrent_streams=10, message_bytes=100_000, buffered_response_bytes=100_000)
 

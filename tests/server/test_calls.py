@@ -243,6 +243,26 @@ def test_buffered_bytes_of_a_connection_are_bounded(pair: Pair) -> None:
     assert again.grpc_status == Status.OK
 
 
+def test_buffered_bytes_of_all_connections_are_bounded(handlers: Handlers) -> None:
+    runtime = runtime_of(handlers.service(), Limits(total_request_bytes=1000))
+    pairs = [Pair(runtime).establish() for _ in range(3)]
+    ids = [pair.call(message(bytes(900))[:400], ended=False) for pair in pairs]
+    for pair in pairs:
+        pair.exchange()
+    assert [pair.answer_to(stream_id).grpc_status for pair, stream_id in zip(pairs, ids, strict=True)] == [
+        None,
+        None,
+        Status.RESOURCE_EXHAUSTED,
+    ]
+    pairs[0].session.abandon()
+    pairs[1].client.reset_stream(ids[1])
+    pairs[1].exchange()
+    assert runtime.budget.used == 0
+    again = pairs[2].call(message(bytes(900))[:800], ended=False)
+    pairs[2].exchange()
+    assert pairs[2].answer_to(again).grpc_status is None
+
+
 def test_a_service_cannot_have_two_handlers_for_a_method(handlers: Handlers) -> None:
     with pytest.raises(ValueError, match=r"two handlers for /test\.Service/Crash, /test\.Service/Echo"):
         handlers.service() | handlers.service()

@@ -40,7 +40,7 @@ def run(data: bytes, cut: int) -> None:
         frames_in(bytes(link.unread))
     session.abandon()
     assert session.in_flight == 0
-    assert session._calls._buffered == 0
+    assert RUNTIME.budget.used == 0
 
 
 @settings(max_examples=300, deadline=None)

@@ -150,6 +150,15 @@ def test_metadata_is_tolerated_and_the_peer_is_named(setup: Setup) -> None:
     run(test())
 
 
+def test_an_ipv6_peer_is_named_in_brackets(transport: Serve) -> None:
+    async def test() -> None:
+        service = Service({"/t.S/Who": lambda _request, call: call.peer.encode()})
+        async with Setup(transport, "[::1]:0").channel(service) as (_, channel):
+            assert (await call(channel, "/t.S/Who")).startswith(b"ipv6:[::1]:")
+
+    run(test())
+
+
 @pytest.mark.parametrize("path", ["/t.S/Nope", "/t.X/Echo", "/"])
 def test_an_unknown_method_is_unimplemented(setup: Setup, path: str) -> None:
     async def test() -> None:
