@@ -14,7 +14,7 @@ from typing import Final
 
 from authz import rego
 from authz.identity import IdentityConfig
-from authz.pdp import PDP, CacheConfig, Snapshot
+from authz.pdp import PDP, CacheConfig, Decision, Snapshot
 from authz.server.check import CheckService
 from authz.telemetry.counters import CheckCounters
 from bench.lab.pki import Authority
@@ -38,6 +38,13 @@ def check_service(*, is_cached: bool = True) -> CheckService:
     pdp = PDP()
     pdp.activate(snapshot(is_cached=is_cached))
     return CheckService(pdp, CheckCounters())
+
+
+def decide(decider: Snapshot, payload: bytes) -> Decision:
+    """Return the decision on one request."""
+    pdp = PDP()
+    pdp.activate(decider)
+    return pdp.decide(payload, time_ns())
 
 
 def requests(check: Check) -> list[bytes]:
