@@ -20,7 +20,6 @@ _TO_HTTP_1: Final = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-l
 
 NO_ERROR: Final = int(ngh2.ErrorCode.NO_ERROR)
 PROTOCOL_ERROR: Final = int(ngh2.ErrorCode.PROTOCOL_ERROR)
-CANCEL: Final = int(ngh2.ErrorCode.CANCEL)
 ENHANCE_YOUR_CALM: Final = int(ngh2.ErrorCode.ENHANCE_YOUR_CALM)
 
 _CONFIGURATION: Final = ngh2.Configuration(
