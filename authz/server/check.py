@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from time import monotonic, perf_counter_ns, time_ns
+from time import monotonic_ns, time_ns
 from typing import Final
 
 from authz.errors import Reason
@@ -39,15 +39,13 @@ class CheckService:
         counters: CheckCounters,
         *,
         now_ns: Callable[[], int] = time_ns,
-        monotonic_s: Callable[[], float] = monotonic,
-        elapsed_ns: Callable[[], int] = perf_counter_ns,
+        monotonic_ns: Callable[[], int] = monotonic_ns,
     ) -> None:
         self._pdp = pdp
         self._decide = pdp.decide
         self._observe = counters.observe
         self._now_ns = now_ns
-        self._monotonic_s = monotonic_s
-        self._elapsed_ns = elapsed_ns
+        self._monotonic_ns = monotonic_ns
         self._repeats = RepeatFilter()
 
     def service(self) -> Service:
@@ -60,26 +58,26 @@ class CheckService:
         Envoy reads a gRPC error as "the authorization service failed", and lets the request through
         under `failure_mode_allow`; a denial in a CheckResponse stands.
         """
-        started_ns = self._elapsed_ns()
+        started_ns = self._monotonic_ns()
         try:
             deadline = call.deadline
-            is_late = deadline is not None and deadline <= self._monotonic_s()
+            is_late = deadline is not None and deadline * 1e9 <= started_ns
             decision = self._decide(request, self._now_ns(), deadline_passed=is_late)
             if decision.error is not None and decision.reason in _WORTH_A_LINE:
                 self._tell(decision.reason, decision.error, decision.revision)
         except Exception as error:  # one of the two places that catch everything: a check is denied, not dropped
             decision = _LAST_RESORT
             self._tell_failure(error)
-        self._observe(decision.reason, decision.cache, self._elapsed_ns() - started_ns)
+        self._observe(decision.reason, decision.cache, self._monotonic_ns() - started_ns)
         return decision.response
 
     def _tell(self, reason: Reason, error: str, revision: str) -> None:
-        held_back = self._repeats.admit(error, self._monotonic_s())
+        held_back = self._repeats.admit(error, self._monotonic_ns() / 1e9)
         if held_back is not None:
             log(logger, "error", "check denied", reason=reason.value, error=error, revision=revision, repeated=held_back)
 
     def _tell_failure(self, error: Exception) -> None:
         kind = f"{type(error).__name__}: {error}"
-        held_back = self._repeats.admit(kind, self._monotonic_s())
+        held_back = self._repeats.admit(kind, self._monotonic_ns() / 1e9)
         if held_back is not None:
             logger.error("check denied by a defect of authz", exc_info=error, extra={"fields": {"repeated": held_back}})
