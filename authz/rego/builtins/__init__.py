@@ -28,6 +28,7 @@ from authz.rego.builtins import (
     types,
     units,
     uuid,
+    x509,
 )
 from authz.rego.builtins.registry import BUILTINS, Builtin, EvalContext
 
@@ -62,4 +63,5 @@ __all__ = [
     "types",
     "units",
     "uuid",
+    "x509",
 ]

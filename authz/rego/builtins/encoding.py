@@ -25,11 +25,11 @@ def decode_base64(data: bytes) -> bytes:
     """Decode padded base64 as Go does: line ends are skipped, unused bits are not looked at."""
     joined = data.translate(None, b"\r\n")
     try:
-        if len(joined) % 4 == 0:  # Python lets `aaaa=` pass
-            return binascii.a2b_base64(joined, strict_mode=True)
+        if len(joined) % 4:  # Python lets `aaaa=` pass
+            raise binascii.Error
+        return binascii.a2b_base64(joined, strict_mode=True)
     except binascii.Error:
-        pass
-    raise ValueError(f"illegal base64 data at input byte {_corrupt_at(data)}")
+        raise ValueError(f"illegal base64 data at input byte {_corrupt_at(data)}") from None
 
 
 def _corrupt_at(data: bytes) -> int:

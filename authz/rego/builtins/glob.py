@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from authz.rego.builtins.regex import CACHED_PATTERNS, Regex
+from authz.rego.builtins.regex import CACHED_PATTERNS, Regex, contains
 from authz.rego.builtins.regex_syntax import MAX_PATTERN, PatternError, escaped
 from authz.rego.builtins.registry import ARRAY, BOOLEAN, NULL_T, STRING, builtin, element_error
 from authz.rego.errors import EVAL_TYPE, BuiltinError
@@ -129,7 +129,7 @@ def delimiters_of(value: Value) -> str:
 @builtin("glob.match", STRING, (ARRAY, NULL_T), STRING, result=BOOLEAN)
 def glob_match(pattern: str, delimiters: Value, text: str) -> bool:
     try:
-        return compiled(pattern, delimiters_of(delimiters)).contains(text)
+        return contains(compiled(pattern, delimiters_of(delimiters)), text)
     except PatternError as error:
         raise BuiltinError(f"glob.match: {error}") from None
 

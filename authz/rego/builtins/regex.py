@@ -99,7 +99,8 @@ def _regex(name: str, pattern: str) -> Regex:
         raise BuiltinError(f"{name}: {error}") from None
 
 
-def _contains(regex: Regex, text: str) -> bool:
+def contains(regex: Regex, text: str) -> bool:
+    """Tell whether the pattern matches anywhere; a lone surrogate, which RE2 cannot be given, counts as U+FFFD."""
     try:
         return regex.contains(text)
     except UnicodeEncodeError:
@@ -108,12 +109,12 @@ def _contains(regex: Regex, text: str) -> bool:
 
 @builtin("regex.match", STRING, STRING, result=BOOLEAN)
 def regex_match(pattern: str, text: str) -> bool:
-    return _contains(_regex("regex.match", pattern), text)
+    return contains(_regex("regex.match", pattern), text)
 
 
 @builtin("re_match", STRING, STRING, result=BOOLEAN, deprecated=True)
 def re_match(pattern: str, text: str) -> bool:
-    return _contains(_regex("re_match", pattern), text)
+    return contains(_regex("re_match", pattern), text)
 
 
 @builtin("regex.is_valid", ANY, result=BOOLEAN)
@@ -221,7 +222,7 @@ def regex_template_match(template: str, text: str, start: str, end: str) -> bool
         if size != 1:
             raise BuiltinError(f"regex.template_match: {side} delimiter has to be exactly one character long but is {size} long")
     try:
-        return _contains(_template_regex(template, start, end), text)
+        return contains(_template_regex(template, start, end), text)
     except PatternError as error:
         raise BuiltinError(f"regex.template_match: {error}") from None
 

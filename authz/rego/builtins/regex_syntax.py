@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from authz.rego.builtins.octets import without_surrogates
+
 MAX_PATTERN: Final = 32_768
 """Characters that a pattern may have."""
 
@@ -57,9 +59,7 @@ def rewrite(pattern: str) -> str:
     """Return the pattern as pyre2 must see it. Raises PatternError."""
     if len(pattern) > MAX_PATTERN:
         raise PatternError(f"error parsing regexp: expression has more than {MAX_PATTERN} characters")
-    if not pattern.isascii():
-        pattern = pattern.encode("utf-8", "replace").decode()
-    return _Rewriter(pattern).run()
+    return _Rewriter(without_surrogates(pattern)).run()
 
 
 class _Rewriter:

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 import yaml
 
-from authz.rego.builtins.octets import text_of
+from authz.rego.builtins.octets import text_of, without_surrogates
 from authz.rego.values import FALSE, MAX_DEPTH, NULL, TRUE, Boolean, Null, Object, Value, json_key
 
 MAX_NODES: Final = 1_000_000
@@ -72,7 +72,7 @@ class _Builder:
     """
 
     def __init__(self, text: str) -> None:
-        self.events: Iterator[yaml.Event] = yaml.parse(text, Loader=_PARSER)
+        self.events: Iterator[yaml.Event] = yaml.parse(without_surrogates(text), Loader=_PARSER)
         self.anchors: dict[str, tuple[Value, int] | None] = {}
         self.nodes = 0
 

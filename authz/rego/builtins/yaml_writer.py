@@ -14,6 +14,7 @@ from typing import Final, cast
 
 import yaml
 
+from authz.rego.builtins.octets import without_surrogates
 from authz.rego.builtins.yaml_reader import is_word, resolve
 from authz.rego.values import Boolean, Null, Number, Object, Set, Value, json_key
 
@@ -35,7 +36,7 @@ def yaml_to_text(value: Value) -> str:
 def _events(value: Value) -> Iterator[yaml.Event]:
     if isinstance(value, Object):
         yield yaml.MappingStartEvent(None, None, implicit=True, flow_style=not value)
-        pairs = {json_key(key): item for key, item in value.items()}
+        pairs = {without_surrogates(json_key(key)): item for key, item in value.items()}
         for key in sorted(pairs, key=cmp_to_key(_compare_keys)):
             yield _text_event(key)
             yield from _events(pairs[key])
@@ -52,6 +53,7 @@ def _events(value: Value) -> Iterator[yaml.Event]:
 
 
 def _text_event(text: str) -> yaml.Event:
+    text = without_surrogates(text)
     style = "|" if "\n" in text else None if _is_plain(text) else '"'
     return yaml.ScalarEvent(None, None, (True, True), text, style=style)
 
