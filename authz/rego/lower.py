@@ -13,8 +13,9 @@ from authz.rego import errors, nodes, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
-from authz.rego.program import Kind, Node, Path, Program
+from authz.rego.program import Kind, Node, Program
 from authz.rego.values import FALSE, TRUE, Object, Set, Value
 
 ROOT_CONTEXT = "c"
@@ -360,40 +361,10 @@ class Lowerer:
     # Modifiers
 
     def _scope(self, literal: FlatLiteral) -> str:
-        modifiers = tuple(self._modifier(item) for item in literal.withs)
+        modifiers = tuple(modifier(item, self.program, self.atom) for item in literal.withs)
         name = self.names.fresh("c")
         self.steps.append(p.Scope(name, self.ctx, modifiers, literal.location))
         return name
-
-    def _modifier(self, item: nodes.With) -> p.Modifier:
-        assert isinstance(item.target, Ref)
-        assert isinstance(item.target.head, Var)
-        root = item.target.head.name
-        path = tuple(arg.value for arg in item.target.args if isinstance(arg, Scalar) and isinstance(arg.value, str))
-        target = ("data", *path)
-        group = self.program.groups.get(target) if root == "data" else None
-        if root == "builtin" or (group is not None and group.kind is Kind.FUNCTION):
-            return self._function_modifier(path if root == "builtin" else target, item.value)
-        if root == "data":
-            self._check_data_target(target, item.location)
-        return p.Modifier(root, path, self.atom(item.value))
-
-    def _check_data_target(self, target: Path, location: Location) -> None:
-        for size in range(2, len(target)):
-            if target[:size] in self.program.groups:
-                name = ".".join(target[:size])
-                raise errors.compile_error(
-                    errors.COMPILE,
-                    "with keyword cannot partially replace virtual document(s)",
-                    location,
-                    help=f"replace the whole of `{name}`",
-                )
-
-    def _function_modifier(self, path: Path, value: Term) -> p.Modifier:
-        if isinstance(value, Ref) and isinstance(value.head, Var) and value.head.name in {"builtin", "function"}:
-            names = tuple(arg.value for arg in value.args if isinstance(arg, Scalar) and isinstance(arg.value, str))
-            return p.Modifier("function", path, None, names)
-        return p.Modifier("function", path, self.atom(value))
 
 
 def _constants(atoms: Iterable[p.Atom]) -> tuple[Value, ...] | None:
