@@ -19,7 +19,7 @@ help: ## List the targets
 $(STAMP): pyproject.toml constraints.txt .ci/find-python
 	@echo "==> installing into $(VENV) (pinned by constraints.txt)"
 	@test -x $(BIN)/python || "$$(.ci/find-python)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
 install: $(STAMP) ## Set up .venv with everything that development needs
