@@ -8,15 +8,18 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import grpc
 import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from grpc_health.v1 import health_pb2
 from h2.config import H2Configuration
 from h2.connection import H2Connection
+from hyperframe.frame import DataFrame, Frame
 
 from bench.lab.waiting import wait_until
-from tests.serving import ALLOW_GET, ALLOW_POST, Serving, replace_atomically, run_authz, serving, write
+from tests.serving import ALLOW_GET, ALLOW_POST, Serving, check_request, replace_atomically, run_authz, serving, write
 
 ALLOWED, DENIED = 0, 7
 
@@ -81,26 +84,62 @@ def test_a_stop_signal_during_the_first_compile_ends_with_zero(tmp_path: Path, p
         assert authz.wait() == 0
 
 
-def test_a_second_stop_signal_does_not_wait_for_calls_in_flight(authz: Serving) -> None:
-    with half_open_call(authz):
+def test_a_call_in_flight_is_answered_during_the_drain(authz: Serving) -> None:
+    with HalfSentCheck(authz) as call:
         authz.signal(signal.SIGTERM)
         wait_until(lambda: authz.get("/ready")[0] == 503, "draining")
         assert authz.metric("authz_draining") == 1
+        call.send_the_rest()
+        assert call.answer().status.code == ALLOWED
+    assert authz.wait() == 0
+
+
+def test_a_second_stop_signal_does_not_wait_for_calls_in_flight(authz: Serving) -> None:
+    with HalfSentCheck(authz):
+        authz.signal(signal.SIGTERM)
+        wait_until(lambda: authz.get("/ready")[0] == 503, "draining")
         authz.signal(signal.SIGTERM)
         assert authz.wait() == 1
 
 
-def half_open_call(authz: Serving) -> socket.socket:
-    """Begin a check on a raw connection and leave it without its message."""
-    host, _, port = authz.addresses[0].rpartition(":")
-    connection = H2Connection(H2Configuration(client_side=True))
-    connection.initiate_connection()
-    pseudo = {":method": "POST", ":scheme": "http", ":authority": "x", ":path": "/envoy.service.auth.v3.Authorization/Check"}
-    connection.send_headers(1, [*pseudo.items(), ("te", "trailers"), ("content-type", "application/grpc")])
-    client = socket.create_connection((host, int(port)))
-    client.sendall(connection.data_to_send())
-    wait_until(lambda: authz.metric("authz_checks_in_flight") == 1, "the call is in flight")
-    return client
+class HalfSentCheck:
+    """A check on a raw connection of which the message has not been sent yet."""
+
+    def __init__(self, authz: Serving) -> None:
+        host, _, port = authz.addresses[0].rpartition(":")
+        self._socket = socket.create_connection((host, int(port)), timeout=30)
+        self._http2 = H2Connection(H2Configuration(client_side=True))
+        self._http2.initiate_connection()
+        pseudo = {":method": "POST", ":scheme": "http", ":authority": "x", ":path": "/envoy.service.auth.v3.Authorization/Check"}
+        self._http2.send_headers(1, [*pseudo.items(), ("te", "trailers"), ("content-type", "application/grpc")])
+        self._flush()
+        wait_until(lambda: authz.metric("authz_checks_in_flight") == 1, "the call is in flight")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send_the_rest(self) -> None:
+        message = check_request("GET", "/")
+        self._http2.send_data(1, b"\0" + len(message).to_bytes(4, "big") + message, end_stream=True)
+        self._flush()
+
+    def answer(self) -> CheckResponse:
+        """Read frames until the call has ended (h2 itself takes nothing more from a connection that goes away)."""
+        body, stream = b"", self._socket.makefile("rb")
+        while header := stream.read(9):
+            frame, length = Frame.parse_frame_header(memoryview(header))
+            frame.parse_body(memoryview(stream.read(length)))
+            if isinstance(frame, DataFrame):
+                body += frame.data
+            if frame.stream_id == 1 and "END_STREAM" in frame.flags:
+                return CheckResponse.FromString(body[5:])
+        raise AssertionError("the connection ended without an answer")
+
+    def _flush(self) -> None:
+        self._socket.sendall(self._http2.data_to_send())
 
 
 def test_an_edit_takes_effect_without_a_restart(authz: Serving, policies: Path) -> None:

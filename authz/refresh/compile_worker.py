@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,9 @@ from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, pol
 from authz.errors import ErrorCode
 from authz.refresh.files import read_policy_files
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
+
+OOM_SCORE: Final = "800"
+"""Where memory is short, the kernel ends the compile (a failed attempt) and not the service beside it."""
 
 NICENESS: Final = 5
 """A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
@@ -51,6 +55,8 @@ def main() -> None:
     """Answer the request on stdin."""
     response_fd = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become part of the response
+    with suppress(OSError):  # no /proc: then the kernel decides by size alone
+        Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     request = decode_request(sys.stdin.buffer.read())
     if request.known_revision is not None:
         os.nice(NICENESS)

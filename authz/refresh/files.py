@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from authz.bundle.directory import MODULE_SUFFIX, SourceError, SourceFile, is_data, is_module
+from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, SourceFile, is_data, is_module
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
 
@@ -21,8 +21,8 @@ MAX_TOTAL_BYTES: Final = 256 * 2**20
 MAX_FOLDERS_DEEP: Final = 64
 
 
-def read_policy_files(paths: Iterable[Path]) -> list[SourceFile]:
-    """Read every policy and data file below `paths`; raises SourceError.
+def read_policy_files(paths: Iterable[Path], *, with_tests: bool = False) -> list[SourceFile]:
+    """Read every policy and data file below `paths`, `*_test.rego` only if asked to; raises SourceError.
 
     A path that is itself a file is taken whatever its name says: a module if it ends in `.rego`, else a
     data document for the root. Names that start with a dot are skipped: Kubernetes keeps the versions of
@@ -30,10 +30,10 @@ def read_policy_files(paths: Iterable[Path]) -> list[SourceFile]:
     """
     files: list[SourceFile] = []
     budget = MAX_TOTAL_BYTES
-    for root, location, path in _locations(paths):
+    for root, location, path in _locations(paths, with_tests):
         if len(files) == MAX_FILES:
             raise SourceError(f"{root}: more than {MAX_FILES} policy files")
-        content = _read(location)
+        content = read_file(location)
         budget -= len(content)
         if budget < 0:
             raise SourceError(f"{location}: policy files are larger than {MAX_TOTAL_BYTES} bytes together")
@@ -53,10 +53,10 @@ def fingerprint(paths: Iterable[Path]) -> Fingerprint:
     return tuple(marks)
 
 
-def _locations(paths: Iterable[Path]) -> Iterator[tuple[Path, Path, PurePosixPath]]:
+def _locations(paths: Iterable[Path], with_tests: bool = False) -> Iterator[tuple[Path, Path, PurePosixPath]]:
     seen: set[Path] = set()
     for root in paths:
-        found = _walk(root, PurePosixPath(), ()) if root.is_dir() else iter([(root, _path_of_single(root))])
+        found = _walk(root, PurePosixPath(), (), with_tests) if root.is_dir() else iter([(root, _path_of_single(root))])
         for location, path in found:
             if location not in seen:  # the same path given twice is one file
                 seen.add(location)
@@ -73,7 +73,9 @@ def _path_of_single(file: Path) -> PurePosixPath:
     raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file")
 
 
-def _walk(folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...]) -> Iterator[tuple[Path, PurePosixPath]]:
+def _walk(
+    folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...], with_tests: bool
+) -> Iterator[tuple[Path, PurePosixPath]]:
     """Yield the files below `folder`, following links; `parents` are the folders that led here."""
     if len(parents) > MAX_FOLDERS_DEEP:
         raise SourceError(f"{folder}: folders are nested deeper than {MAX_FOLDERS_DEEP} levels")
@@ -83,8 +85,8 @@ def _walk(folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...
     for entry in _entries(folder):
         location, below = folder / entry.name, path / entry.name
         if _is_folder(entry, location):
-            yield from _walk(location, below, (*parents, identity))
-        elif is_module(entry.name) or is_data(entry.name):
+            yield from _walk(location, below, (*parents, identity), with_tests)
+        elif is_module(entry.name) or is_data(entry.name) or (with_tests and entry.name.endswith(TEST_SUFFIX)):
             yield location, below
 
 
@@ -117,7 +119,8 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _read(location: Path) -> bytes:
+def read_file(location: Path) -> bytes:
+    """Return what a regular file of bounded size holds; raises SourceError."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
         descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
