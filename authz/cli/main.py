@@ -9,6 +9,7 @@ import click
 from authz.cli.group import Group
 
 COMMANDS: Final = {
+    "check": "authz.cli.check:check",
     "compile": "authz.cli.compile:compile_command",
     "serve": "authz.cli.serve:serve",
     "version": "authz.cli.version:version",

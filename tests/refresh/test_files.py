@@ -25,6 +25,13 @@ def test_policies_and_data_are_found_at_any_depth_and_nothing_else(tmp_path: Pat
     assert names(tmp_path) == ["a.rego", "data.yml", "x/data.json", "x/y/b.rego"]
 
 
+def test_test_modules_are_read_for_those_who_ask(tmp_path: Path) -> None:
+    write(tmp_path, {"a.rego": "", "x/a_test.rego": "", "_test.rego.bak": ""})
+    found = read_policy_files([tmp_path], with_tests=True)
+    assert [file.path.as_posix() for file in found] == ["a.rego", "x/a_test.rego"]
+    assert names(tmp_path) == ["a.rego"]
+
+
 def test_names_that_start_with_a_dot_are_skipped(tmp_path: Path) -> None:
     write(tmp_path, {".git/x.rego": "", ".#a.rego": "", "..2026/a.rego": "", "a.rego": ""})
     assert names(tmp_path) == ["a.rego"]

@@ -1,0 +1,109 @@
+"""What the commands about policies read and compile: files, data and input, with every finding shown beside its source line.
+
+Knows nothing of what a command prints or with which code it ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from authz import rego
+from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, policy_source
+from authz.bundle.json_text import DocumentError, parse_json
+from authz.bundle.yaml_text import parse_yaml
+from authz.refresh.files import MAX_FILE_BYTES, read_file, read_policy_files
+from authz.rego import compiler, errors, parser
+from authz.rego.data_conflicts import data_conflicts
+from authz.rego.errors import CompileError, Diagnostic
+from authz.rego.values import Document
+
+_YAML: Final = (".yaml", ".yml")
+
+
+def load(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
+    """Read the modules and data at `paths`; raises SourceError, also if there is no module."""
+    roots = tuple(paths)
+    source = load_any(roots, with_tests=with_tests)
+    if not source.modules:
+        raise SourceError(f"{', '.join(map(str, roots))}: no `{MODULE_SUFFIX}` file")
+    return source
+
+
+def load_any(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
+    """Read the modules and data at `paths`, perhaps none; raises SourceError."""
+    return policy_source(read_policy_files(paths, with_tests=with_tests))
+
+
+def compile_source(source: PolicySource, rego_version: int, *, strict: bool = False) -> rego.Policy:
+    """Compile. Raises CompileError with the parse errors of every file, each beside its source line."""
+    try:
+        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict)
+    except CompileError as error:
+        raise explained(error, source.modules, rego_version) from None
+
+
+def refuse_data_conflicts(source: PolicySource, rego_version: int) -> None:
+    """Raise CompileError if a rule stands where the data document has a value. The modules must compile."""
+    if not source.data:
+        return
+    made = compiler.make_source(source.modules, source.data, rego_version, optimize=False)
+    found = data_conflicts(compiler.plan_source(made).program.groups, made.data)
+    if found:
+        raise explained(CompileError(found), source.modules, rego_version)
+
+
+def explained(error: CompileError, modules: Mapping[str, str], rego_version: int) -> CompileError:
+    """Return the error with the source lines of its findings; a parse error with those of the other files."""
+    found = error.diagnostics
+    if error.code == errors.PARSE:
+        found = tuple(_parse_errors(modules, rego_version)) or found
+    return CompileError(tuple(_with_source(diagnostic, modules) for diagnostic in found))
+
+
+def _parse_errors(modules: Mapping[str, str], rego_version: int) -> Iterable[Diagnostic]:
+    for name in sorted(modules):
+        try:
+            parser.parse_module(name, modules[name], rego_version)
+        except CompileError as error:
+            yield from error.diagnostics
+
+
+def _with_source(diagnostic: Diagnostic, modules: Mapping[str, str]) -> Diagnostic:
+    text = modules.get(diagnostic.location.file)
+    if text is None or diagnostic.source_line is not None or not diagnostic.location.row:
+        return diagnostic
+    return replace(diagnostic, source_line=source_line(text, diagnostic.location.row))
+
+
+def source_line(text: str, row: int) -> str:
+    """Return a line of a module, counted as locations count: only a line feed ends one."""
+    lines = text.split("\n")
+    return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
+
+
+def read_input(path: Path) -> Document:
+    """Read an input document: YAML if the name says so, else JSON. Raises SourceError."""
+    return _parsed(str(path), read_file(path), is_yaml=path.suffix in _YAML)
+
+
+def read_stdin_input() -> Document:
+    """Read the input document from standard input, JSON. Raises SourceError."""
+    content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise SourceError(f"standard input: larger than {MAX_FILE_BYTES} bytes")
+    return _parsed("standard input", content, is_yaml=False)
+
+
+def _parsed(name: str, content: bytes, *, is_yaml: bool) -> Document:
+    try:
+        text = content.decode("utf-8")
+        return parse_yaml(text) if is_yaml else parse_json(text)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{name}: not valid UTF-8") from error
+    except DocumentError as error:
+        where = f":{error.row}:{error.col}" if error.row else ""
+        raise SourceError(f"{name}{where}: {error.message}") from error
