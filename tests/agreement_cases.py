@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +44,6 @@ class Posed:
     data: Any = None
     versions: int | Mapping[str, int] = 1
     entrypoint: str = ENTRYPOINT
-    config: Mapping[str, Any] = field(default_factory=dict)
 
     def snapshot(self, *, optimize: bool = True) -> Snapshot:
         policy = rego.compile(self.modules, self.data, self.versions, optimize=optimize)
