@@ -57,11 +57,11 @@ class BlockWriter(TextWriter):
 
     def _loop(self, collection: str, key: str | None, value: str | None) -> None:
         if key is not None and value is not None:
-            self.line(f"for {key}, {value} in items({collection}):")
+            self.line(f"for {key}, {value} in items(c, {collection}):")
         elif key is not None:
-            self.line(f"for {key} in keys_of({collection}):")
+            self.line(f"for {key} in keys_of(c, {collection}):")
         else:
-            self.line(f"for {value or '_'} in values_of({collection}):")
+            self.line(f"for {value or '_'} in values_of(c, {collection}):")
         self._enter_loop()
 
     def _relation(self, call: p.CallBuiltin, value: str) -> None:
@@ -70,6 +70,7 @@ class BlockWriter(TextWriter):
         self.failing(f"{results} is None")
         self.line(f"for {value} in {results}:")
         self._enter_loop()
+        self.line("spend(c, 1)")
 
     def _scope(self, step: p.Scope) -> None:
         parts = "".join(self._modifier(modifier) + ", " for modifier in step.modifiers)
@@ -247,7 +248,7 @@ class BlockWriter(TextWriter):
         domain, flag = self.atom(cond.domain), self.temporary()
         self.failing(f"{domain}.__class__ not in COLLECTIONS")
         self.line(f"{flag} = True")
-        target = f"{cond.key}, {cond.value} in items({domain})" if cond.key else f"{cond.value} in values_of({domain})"
+        target = f"{cond.key}, {cond.value} in items(c, {domain})" if cond.key else f"{cond.value} in values_of(c, {domain})"
         self.line(f"for {target}:")
         self.line(f"    if not {function}({', '.join(params + names)}):")
         self.line(f"        {flag} = False")

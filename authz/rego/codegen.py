@@ -109,7 +109,9 @@ class Generator:
         if any(plan.path[: len(path)] == path for path in self.overridden):
             writer.line(f"v = overridden(c, {self.pool.constant(plan.path)})")
             writer.line("if v is not MISSING: return v")
-        if plan.kind is not Kind.FUNCTION:
+        if plan.kind is Kind.FUNCTION:
+            writer.line("spend(c, 1)")
+        else:
             writer.line(f"v = c.memo[{plan.number}]")
             writer.line("if v is not MISSING: return v")
 

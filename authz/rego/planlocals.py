@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from authz.rego import plan as p
+from authz.rego.lower import ROOT_CONTEXT
 from authz.rego.planner import walk
 
 
@@ -32,7 +33,7 @@ def used_names(node: object) -> frozenset[str]:
 def free_names(block: p.Block, heads: tuple[p.Atom, ...]) -> tuple[str, ...]:
     """Return the locals and contexts that a nested body takes from outside, sorted."""
     bound: set[str] = set()
-    used: set[str] = set()
+    used: set[str] = {ROOT_CONTEXT}  # every function gets the evaluation's own context: its loops are charged to it
     for item in walk((block, heads)):
         bound.update(_bound_by(item))
         used.update(_used_by(item))

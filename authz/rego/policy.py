@@ -19,12 +19,12 @@ from authz.rego.codegen import Generator, scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
 from authz.rego.linker import RuleFunction, compiled, link
-from authz.rego.nodes import NOWHERE
+from authz.rego.nodes import NOWHERE, Body
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
 from authz.rego.program import Path
-from authz.rego.runtime import Context
+from authz.rego.runtime import MAX_QUERY_STEPS, Context
 from authz.rego.terms import parse_value
 from authz.rego.values import Document, Value, from_json, to_json
 
@@ -64,10 +64,13 @@ class EntryPoint:
         self._data = artifact.data
         self._size = artifact.memo_size
 
-    def evaluate(self, document: Value | None, now_ns: int) -> Value | None:
-        """Return the rule's value for an input document, or None where it is undefined. Raises EvalError."""
+    def evaluate(self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False) -> Value | None:
+        """Return the rule's value for an input document, or None where it is undefined. Raises EvalError.
+
+        Strict meets every failing built-in only in a policy without tables (`optimize=False`): tables skip rows.
+        """
         try:
-            return self._function(Context(document, self._data, self._size, now_ns))
+            return self._function(Context(document, self._data, self._size, now_ns, strict_builtin_errors))
         except RecursionError:
             raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
 
@@ -97,11 +100,15 @@ class Policy:
     def entrypoint(self, path: str) -> EntryPoint:
         """Return the rule at a path such as `envoy/authz/allow`. Raises CompileError if there is none."""
         steps = tuple(step for step in path.split("/") if step)
-        entry = self.artifact.entries.get(steps)
-        if entry is None:
+        if steps not in self.artifact.entries:
             raise errors.compile_error(
                 errors.COMPILE, f"entry point `{path}` is not a rule of the policy", NOWHERE, help=_entry_help(self.entrypoints)
             )
+        return self.rule(steps)
+
+    def rule(self, steps: Path) -> EntryPoint:
+        """Return the rule at a path below `data`, whose steps may be any text. Raises KeyError if there is none."""
+        entry = self.artifact.entries[steps]
         return EntryPoint("/".join(steps), entry, self._namespace[entry.function], self.artifact)
 
     def to_bytes(self) -> bytes:
@@ -142,20 +149,31 @@ class Policy:
         document = None if input is _ABSENT else from_json(input)
         if input_term is not None:
             document = parse_value(input_term)
+        found = self.solutions(self.parse_query(query), document, strict_builtin_errors, now_ns)
+        return [{name: to_json(value) for name, value in solution.items()} for solution in found]
+
+    def parse_query(self, query: str) -> Body:
+        """Parse a query in the Rego version of the policy's modules. Raises CompileError."""
+        return parser.parse_query(query, max((version for _, version in self.source.versions), default=1))
+
+    def solutions(
+        self, query: Body, document: Value | None, strict_builtin_errors: bool = False, now_ns: int | None = None
+    ) -> list[dict[str, Value]]:
+        """Return the values of the query's variables in every solution. Raises CompileError, EvalError."""
         artifact, function, names = self._compile_query(query, strict_builtin_errors)
         moment = current_time_ns() if now_ns is None else now_ns
         context = Context(document, artifact.data, artifact.memo_size, moment, strict_builtin_errors)
-        solutions: list[tuple[Value, ...]] = []
+        context.budget = [MAX_QUERY_STEPS]
+        found: list[tuple[Value, ...]] = []
         try:
-            function(context, solutions)
+            function(context, found)
         except RecursionError:
             raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
-        return [{name: to_json(value) for name, value in zip(names, solution, strict=True)} for solution in solutions]
+        return [dict(zip(names, solution, strict=True)) for solution in found]
 
-    def _compile_query(self, query: str, strict: bool) -> tuple[Artifact, Any, tuple[str, ...]]:
+    def _compile_query(self, query: Body, strict: bool) -> tuple[Artifact, Any, tuple[str, ...]]:
         planned = self._plans()
-        version = max((version for _, version in self.source.versions), default=1)
-        block, named = plan_query(planned, parser.parse_query(query, version))
+        block, named = plan_query(planned, query)
         mocked, overridden = scan_modifiers(block)
         artifact, namespace = self._variant(mocked, overridden, strict)
         all_mocked, all_overridden = scan_modifiers((tuple(planned.plans.values()), block))

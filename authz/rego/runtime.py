@@ -18,6 +18,12 @@ from authz.rego.values import FALSE, TRUE, Boolean, Object, Set, Value
 MISSING: Final[Any] = object()
 """A memo cell that was not computed yet; undefined is `None`."""
 
+MAX_STEPS: Final = 1_000_000
+"""Iterations and function calls of one decision, some tenths of a second: beyond, a policy has run away."""
+
+MAX_QUERY_STEPS: Final = 100 * MAX_STEPS
+"""The same for queries, which people and tests wait for, but no request does."""
+
 COLLECTIONS: Final = frozenset({tuple, Object, Set})
 BOOL: Final[dict[bool | None, Boolean | None]] = {True: TRUE, False: FALSE, None: None}
 
@@ -27,10 +33,10 @@ Path = tuple[str, ...]
 class Context:
     """One evaluation: its documents, its clock and what it has computed so far.
 
-    A `with` makes a new context that shares only the clock, strictness and `once`.
+    A `with` makes a new context that shares only the clock, strictness, `once` and the budget of steps.
     """
 
-    __slots__ = ("_once", "data", "input", "memo", "mocks", "now_ns", "overrides", "strict")
+    __slots__ = ("_once", "budget", "data", "input", "memo", "mocks", "now_ns", "overrides", "strict")
 
     def __init__(self, document: Value | None, data: Value, size: int, now_ns: int, strict: bool = False) -> None:
         self.input = document
@@ -40,6 +46,7 @@ class Context:
         self.strict = strict
         self.overrides: dict[Path, Value] | None = None
         self.mocks: dict[str, Any] | None = None
+        self.budget = [MAX_STEPS]
         self._once: dict[tuple[Value, ...], Value] | None = None
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
@@ -61,6 +68,7 @@ class Context:
             self._once = {}
         inner = Context(self.input, self.data, len(self.memo), self.now_ns, self.strict)
         inner._once = self._once
+        inner.budget = self.budget
         inner.overrides = self.overrides
         inner.mocks = self.mocks
         return inner
@@ -94,39 +102,64 @@ def get_data(base: Value | None, keys: Iterable[Value]) -> Value | None:
     return base
 
 
-def items(collection: Value) -> Iterable[tuple[Value, Value]]:
+def spend(c: Context, steps: int) -> None:
+    """Charge steps to the evaluation's budget. Raises EvalError when it is used up.
+
+    A loop is charged for its whole collection when it is entered, so its turns cost nothing extra.
+    """
+    budget = c.budget
+    budget[0] -= steps
+    if budget[0] < 0:
+        raise EvalError(errors.EVAL_CANCEL, "evaluation takes too many steps")
+
+
+def items(c: Context, collection: Value) -> Iterable[tuple[Value, Value]]:
     """Return the (key, value) pairs of a collection in Rego's order; none for a scalar."""
     kind = collection.__class__
     if kind is tuple:
-        return enumerate(cast("tuple[Value, ...]", collection))
+        pairs = cast("tuple[Value, ...]", collection)
+        spend(c, len(pairs))
+        return enumerate(pairs)
     if kind is Object:
         obj = cast(Object, collection)
+        spend(c, len(obj))
         return [(key, obj[key]) for key in obj.ordered()]
     if kind is Set:
-        return [(member, member) for member in cast(Set, collection).ordered()]
+        members = cast(Set, collection)
+        spend(c, len(members))
+        return [(member, member) for member in members.ordered()]
     return ()
 
 
-def values_of(collection: Value) -> Iterable[Value]:
+def values_of(c: Context, collection: Value) -> Iterable[Value]:
     """Return the values of a collection in Rego's order of keys; none for a scalar."""
     kind = collection.__class__
     if kind is tuple:
-        return cast("tuple[Value, ...]", collection)
+        array = cast("tuple[Value, ...]", collection)
+        spend(c, len(array))
+        return array
     if kind is Object:
         obj = cast(Object, collection)
+        spend(c, len(obj))
         return [obj[key] for key in obj.ordered()]
     if kind is Set:
-        return cast(Set, collection).ordered()
+        members = cast(Set, collection)
+        spend(c, len(members))
+        return members.ordered()
     return ()
 
 
-def keys_of(collection: Value) -> Iterable[Value]:
+def keys_of(c: Context, collection: Value) -> Iterable[Value]:
     """Return the keys of a collection in Rego's order; none for a scalar."""
     kind = collection.__class__
     if kind is tuple:
-        return range(len(cast("tuple[Value, ...]", collection)))
+        size = len(cast("tuple[Value, ...]", collection))
+        spend(c, size)
+        return range(size)
     if kind is Object or kind is Set:
-        return cast("Object | Set", collection).ordered()
+        members = cast("Object | Set", collection)
+        spend(c, len(members))
+        return members.ordered()
     return ()
 
 
@@ -291,6 +324,6 @@ EXPORTED: Final[dict[str, Any]] = {
     "BOOL": BOOL, "BuiltinError": BuiltinError, "Branch": _Branch, "COLLECTIONS": COLLECTIONS, "FALSE": FALSE, "MISSING": MISSING,
     "ONCE": (None,), "Object": Object, "Set": Set, "TRUE": TRUE, "conflict": conflict, "document": document, "get": get,
     "get_data": get_data, "grown": grown, "items": items, "keys_of": keys_of, "overridden": overridden, "plant": plant,
-    "put": put, "replaced": replaced, "scope": scope, "values_of": values_of,
+    "put": put, "replaced": replaced, "scope": scope, "spend": spend, "values_of": values_of,
     "dict": dict, "len": len, "list": list, "set": set, "tuple": tuple, "__builtins__": {},
 }  # fmt: skip
