@@ -58,12 +58,6 @@ class OneOf:
     def negated(self) -> OneOf:
         return replace(self, within=not self.within, other=not self.other, absent=not self.absent)
 
-    def holds(self, value: Value | None) -> bool:
-        """Tell whether the cell holds for a value of its column (None: absent)."""
-        if value is None:
-            return self.absent
-        return self.within if value in self.values else self.other
-
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
@@ -148,7 +142,9 @@ def members(collection: Value) -> tuple[Value, ...]:
     """Return the values among which `in` looks; none for a scalar."""
     if isinstance(collection, Object):
         return tuple(collection.values())
-    return tuple(collection) if isinstance(collection, tuple | Set) else ()
+    if isinstance(collection, Set):
+        return collection.ordered()
+    return collection if isinstance(collection, tuple) else ()
 
 
 def _negated_cell(block: p.Block, columns: Columns, mocked: frozenset[str]) -> OneOf | None:

@@ -22,6 +22,9 @@ from authz.rego.values import FALSE
 MAX_ALTERNATIVES: Final = 64
 """Rows that one definition may become by looking into helper rules; beyond it helpers stay code."""
 
+MAX_CELLS: Final = 64
+"""Cells of one row; what a longer body tests beyond them stays code."""
+
 MAX_DEPTH: Final = 8
 """Helper rules looked into one inside the other."""
 
@@ -38,14 +41,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is known half-way through a block."""
+    """What is known half-way through a block; `depth` counts the helper rules looked into one inside the other."""
 
     cells: tuple[Cell, ...] = ()
     exact: bool = True
     stopped: bool = False
+    depth: int = 0
 
     def with_cells(self, *cells: Cell) -> Reading:
-        return replace(self, cells=(*self.cells, *(cell for cell in cells if cell not in self.cells)))
+        new = tuple(cell for cell in cells if cell not in self.cells)
+        room = MAX_CELLS - len(self.cells)
+        return replace(self, cells=self.cells + new[:room], exact=self.exact and len(new) <= room)
+
+    def joined(self, helper: Reading) -> Reading:
+        """Return what is known after a helper rule that this reading of it makes true."""
+        known = self.with_cells(*helper.cells)
+        return replace(known, exact=self.exact and helper.exact, stopped=helper.stopped, depth=max(self.depth, helper.depth + 1))
 
 
 class RowReader:
@@ -56,6 +67,10 @@ class RowReader:
         self.mocked = mocked
         self.overridden = overridden
         self.raising = raising
+        # Each helper is read once, those it uses before it: looking into them again for every use would take exponential time.
+        self.helpers: dict[Path, tuple[Reading, ...] | None] = {}
+        for path in planned.order:
+            self.helpers[path] = self._read_helper(planned.plans[path])
 
     def rows(self, plan: p.RulePlan) -> Iterator[Row]:
         """Yield the rows of every definition, in order; each body of an `else` chain gives inexact ones.
@@ -68,30 +83,27 @@ class RowReader:
             raises = any(may_raise(step, self.raising) for part in _orelse(definition) for step in part.block)
             item: p.Definition | None = definition
             while item is not None:
-                for reading in self._alternatives(item, Reading()):
+                for reading in self._alternatives(item, item.block):
                     exact = reading.exact and not is_chain and isinstance(item.value, p.Const)
                     cells = reading.cells if exact else tuple(cell for cell in reading.cells if not is_presence(cell))
                     yield Row(index, cells, exact, raises)
                 item = item.orelse
 
-    def _alternatives(self, definition: p.Definition, start: Reading, depth: int = 0) -> list[Reading]:
-        block = condition_block(definition) if depth else definition.block
+    def _alternatives(self, definition: p.Definition, block: p.Block) -> list[Reading]:
         heads = (*definition.keys, definition.value) if definition.key is None else (*definition.keys, definition.key, definition.value)
-        found = self._block(block, heads, start, depth)
-        if len(found) > MAX_ALTERNATIVES:
-            found = self._block(block, heads, start, MAX_DEPTH)
-        return found
+        found = self._block(block, heads, look=True)
+        return found if len(found) <= MAX_ALTERNATIVES else self._block(block, heads, look=False)
 
-    def _block(self, block: p.Block, heads: tuple[p.Atom, ...], start: Reading, depth: int) -> list[Reading]:
-        """Return the alternatives of a block; none if it can never hold."""
-        readings, columns = [start], dict[str, Column]()
+    def _block(self, block: p.Block, heads: tuple[p.Atom, ...], *, look: bool) -> list[Reading]:
+        """Return the alternatives of a block; none if it can never hold. `look` into helper rules, or leave them to code."""
+        readings, columns = [Reading()], dict[str, Column]()
         untested: dict[Column, None] = {}
         skip = False
         for index, step in enumerate(block):
             if skip:
                 skip = False
                 continue
-            paired = self._paired(block[index:], heads, columns, readings, depth)
+            paired = self._paired(block, index, heads, columns, readings) if look or isinstance(step, p.Loop) else None
             if paired is not None:
                 readings, skip = paired, True
             elif isinstance(step, p.Let) and (column := column_of(step.expr, columns, self.mocked)) is not None:
@@ -117,37 +129,40 @@ class RowReader:
         return result
 
     def _paired(
-        self, steps: p.Block, heads: tuple[p.Atom, ...], columns: Columns, readings: list[Reading], depth: int
+        self, block: p.Block, index: int, heads: tuple[p.Atom, ...], columns: Columns, readings: list[Reading]
     ) -> list[Reading] | None:
         """Read a step together with the test behind it: a helper rule, or a member of a column."""
-        step, rest = steps[0], steps[1:]
-        following = rest[0] if rest else None
+        step, following = block[index], block[index + 1] if index + 1 < len(block) else None
         if not isinstance(following, p.Check):
-            return None
-        bound = {step.name} if isinstance(step, p.Let) else {step.key, step.value} if isinstance(step, p.Loop) else set()
-        if used_names((rest[1:], heads)) & bound:
             return None
         match step, following.cond:
             case p.Let(name, p.RuleValue(ctx, path)), p.Truthy(p.Local(tested)) if ctx == ROOT_CONTEXT and tested == name:
-                return self._helper(path, readings, depth)
-            case p.Loop(p.Local(name), _, value), p.Equal(p.Local(tested), p.Const(member)) if name in columns and tested == value:
+                return None if _is_used({name}, block[index + 2 :], heads) else self._helper(path, readings)
+            case p.Loop(p.Local(name), key, value), p.Equal(p.Local(tested), p.Const(member)) if name in columns and tested == value:
+                if _is_used({key, value}, block[index + 2 :], heads):
+                    return None
                 cell = HasMember(columns[name], member)
                 return [reading if reading.stopped else reading.with_cells(cell) for reading in readings]
         return None
 
-    def _helper(self, path: Path, readings: list[Reading], depth: int) -> list[Reading] | None:
-        """Return the alternatives by which a helper rule is true; None if it cannot be looked into."""
-        plan = self.planned.plans[path]
-        if depth >= MAX_DEPTH or any(reading.stopped for reading in readings) or not self._is_transparent(plan):
+    def _helper(self, path: Path, readings: list[Reading]) -> list[Reading] | None:
+        """Return the readings after a helper rule is true; None if it cannot be looked into."""
+        helper = self.helpers.get(path)
+        if helper is None or any(reading.stopped for reading in readings) or len(helper) * len(readings) > MAX_ALTERNATIVES:
+            return None
+        return [reading.joined(alternative) for reading in readings for alternative in helper]
+
+    def _read_helper(self, plan: p.RulePlan) -> tuple[Reading, ...] | None:
+        """Return the alternatives by which a helper rule is true; None if it is too large, too deep or more than a condition."""
+        if not self._is_transparent(plan):
             return None
         found: list[Reading] = []
-        for reading in readings:
-            for definition in plan.definitions:
-                if not is_never_true(definition):
-                    found.extend(self._alternatives(definition, reading, depth + 1))
-                if len(found) > MAX_ALTERNATIVES:
-                    return None
-        return found
+        for definition in plan.definitions:
+            if not is_never_true(definition):
+                found += self._alternatives(definition, condition_block(definition))
+            if len(found) > MAX_ALTERNATIVES:
+                return None
+        return tuple(found) if all(reading.depth < MAX_DEPTH for reading in found) else None
 
     def _is_transparent(self, plan: p.RulePlan) -> bool:
         if plan.kind is not Kind.COMPLETE or self.raising[plan.path]:
@@ -157,6 +172,10 @@ class RowReader:
         if plan.default is not None and not is_never_true(plan.default):
             return False
         return all(definition.orelse is None and _is_condition(definition) for definition in plan.definitions)
+
+
+def _is_used(names: set[str | None], block: p.Block, heads: tuple[p.Atom, ...]) -> bool:
+    return not names.isdisjoint(used_names((block, heads)))
 
 
 def _presence(reading: Reading, untested: dict[Column, None]) -> Iterator[Cell]:

@@ -133,19 +133,21 @@ def _column(key: Key, cells: dict[int, list[Cell]], count: int) -> TableColumn |
 def _hash_index(cells: dict[int, list[OneOf]], free: int) -> HashIndex:
     """Build the masks value by value: rows whose cells mention it are asked, the others fall under `other`."""
     by_value: dict[Value, list[int]] = defaultdict(list)
+    tests: dict[int, list[tuple[frozenset[Value], bool, bool]]] = {}
     other = absent = free
     for number, group in cells.items():
         if all(cell.other for cell in group):
             other |= 1 << number
         if all(cell.absent for cell in group):
             absent |= 1 << number
-        for value in {value for cell in group for value in cell.values}:
+        tests[number] = [(frozenset(cell.values), cell.within, cell.other) for cell in group]
+        for value in dict.fromkeys(value for cell in group for value in cell.values):
             by_value[value].append(number)
     masks: dict[Value | None, int] = {None: absent}
     for value, numbers in by_value.items():
         mask = other
         for number in numbers:
-            if all(cell.holds(value) for cell in cells[number]):
+            if all(within if value in known else others for known, within, others in tests[number]):
                 mask |= 1 << number
             else:
                 mask &= ~(1 << number)
