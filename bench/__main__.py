@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 
 from bench import micro, through_envoy, transport
-from bench.record import Figures, Record
+from bench.record import RESULTS, Figures, Origin, Record
 from bench.report import show
 
 BENCHES: Final[dict[str, Callable[..., Figures]]] = {
@@ -29,26 +30,29 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which benches to run: {', '.join(BENCHES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="a few seconds each: for trying out, not for quoting")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where figures are kept (default: bench/results)")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - BENCHES.keys()
     if unknown:
         parser.error(f"no such bench: {', '.join(sorted(unknown))}")
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    missed = [target for name in options.names or BENCHES for target in _run(console, name, is_quick=options.quick)]
+    results: Path | None = None if options.quick else options.results
+    missed = [target for name in options.names or BENCHES for target in _run(console, name, results)]
     return 1 if options.check and missed else 0
 
 
-def _run(console: Console, name: str, *, is_quick: bool) -> list[str]:
-    """Run one bench, show and keep its figures; return the targets it misses."""
-    record = Record(name, BENCHES[name](is_quick=is_quick))
+def _run(console: Console, name: str, results: Path | None) -> list[str]:
+    """Run one bench, quickly if there is nowhere to keep its figures, and show them; return the targets it misses."""
+    origin = Origin()
+    record = Record.of(name, origin, BENCHES[name](is_quick=results is None))
     show(console, record)
     missed = []
     for target, is_met in targets(name, record.figures):
         console.print(f"target {target}: {'met' if is_met else 'MISSED'}", highlight=False)
         if not is_met:
             missed.append(target)
-    if not is_quick:
-        console.print(f"kept in {record.write()}", highlight=False, soft_wrap=True)
+    if results is not None:
+        console.print(f"kept in {record.write(results)}", highlight=False, soft_wrap=True)
     console.print()
     return missed
 

@@ -16,7 +16,7 @@ from bench.report import flat
 
 
 def main(arguments: list[str]) -> int:
-    """Compare two files; 2 for a wrong call or a file that cannot be read."""
+    """Compare two files; 2 for a wrong call, a file that cannot be read, or two different benches."""
     if len(arguments) != 2:
         print((__doc__ or "").partition("\n")[0], file=sys.stderr)
         return 2
@@ -25,11 +25,14 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError, TypeError) as error:
         print(f"bench.compare: {error}", file=sys.stderr)
         return 2
+    if before.name != after.name:
+        print(f"bench.compare: `{before.name}` and `{after.name}` are different benches", file=sys.stderr)
+        return 2
     table = Table(title=f"{before.name}: {before.commit} → {after.commit}", title_justify="left")
     for column in ("", "before", "after", "after / before"):
         table.add_column(column, justify="right" if column else "left")
     old, new = dict(flat(before.figures)), dict(flat(after.figures))
-    for name in old.keys() & new.keys() if before.name == after.name else ():
+    for name in (name for name in old if name in new):
         ratio = f"{new[name] / old[name]:.2f}" if old[name] else ""
         table.add_row(name, f"{old[name]:,.2f}", f"{new[name]:,.2f}", ratio)
     Console(width=None if sys.stdout.isatty() else 120).print(table)

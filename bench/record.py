@@ -57,15 +57,30 @@ def _git(*arguments: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """One run of one benchmark. `commit` ends in `+` when the tree had changes."""
+class Origin:
+    """Where figures come from. Taken before a run: the tree and the load of the machine may change meanwhile."""
 
-    name: str
-    figures: Figures
     date: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
     commit: str = field(default_factory=current_commit)
     machine: dict[str, str] = field(default_factory=describe_machine)
     command: str = field(default_factory=lambda: shlex.join(["python", "-m", "bench", *sys.argv[1:]]))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of one benchmark. `commit` ends in `+` when the tree had changes before the run."""
+
+    name: str
+    date: str
+    commit: str
+    machine: dict[str, str]
+    command: str
+    figures: Figures
+
+    @classmethod
+    def of(cls, name: str, origin: Origin, figures: Figures) -> Record:
+        """Return the record of figures that were taken after `origin`."""
+        return cls(name, **asdict(origin), figures=figures)
 
     def write(self, directory: Path = RESULTS) -> Path:
         """Write it to `<date>-<commit>-<name>.json` and return the path."""

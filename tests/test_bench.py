@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import __main__ as bench_main
 from bench import compare, messages, subject
 from bench.__main__ import targets
 from bench.demo.__main__ import Tally
@@ -20,7 +21,7 @@ from bench.lab.load import LoadResult, encode
 from bench.lab.process import ManagedProcess
 from bench.lab.upstream import REPOSITORY, answer, request_size
 from bench.lab.waiting import NotReadyError, wait_until
-from bench.record import Record, read
+from bench.record import Figures, Origin, Record, read
 
 OK = Response(200, (("x-a", "1"), ("x-a", "2")), json.dumps({"method": "GET", "path": "/", "headers": [["x-b", "3"]], "body": ""}))
 
@@ -121,18 +122,45 @@ def test_the_bench_measures_the_decisions_that_it_says(check: messages.Check, re
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    record = Record("micro", {"stages": {"a": {"median_us": 2.0}}})
+    record = Record.of("micro", Origin(), {"stages": {"a": {"median_us": 2.0}}})
     path = record.write(tmp_path)
     assert read(path) == record
     assert path.name.endswith("-micro.json")
     assert record.commit.rstrip("+") in path.name
 
 
-def test_two_records_are_compared_figure_by_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, after = (Record("micro", {"stages": {"a": {"median_us": value}}}, date=f"{value}") for value in (2.0, 3.0))
-    paths = [str(record.write(tmp_path)) for record in (before, after)]
-    assert compare.main(paths) == 0
-    assert "1.50" in capsys.readouterr().out
+def written(directory: Path, name: str, date: str, figures: dict[str, float]) -> str:
+    return str(Record.of(name, Origin(date=date), {"stages": figures}).write(directory))
+
+
+def test_two_records_are_compared_figure_by_figure_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"figure {number}" for number in range(20)]
+    before = written(tmp_path, "micro", "2026-01-01", dict.fromkeys(names, 2.0))
+    after = written(tmp_path, "micro", "2026-01-02", dict.fromkeys(names, 3.0))
+    assert compare.main([before, after]) == 0
+    output = capsys.readouterr().out
+    assert output.count("1.50") == len(names)
+    positions = [output.index(f"{name} ") for name in names]
+    assert positions == sorted(positions)
+
+
+def test_two_different_benches_are_not_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [written(tmp_path, name, "2026-01-01", {"a": 1.0}) for name in ("micro", "transport")]
+    assert compare.main(paths) == 2
+    assert "`micro` and `transport` are different benches" in capsys.readouterr().err
+
+
+def test_a_record_tells_of_the_moment_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changing(*, is_quick: bool) -> Figures:
+        monkeypatch.setattr(sys, "argv", ["bench", "changed-meanwhile"])
+        return {"a": {"quick": float(is_quick)}}
+
+    monkeypatch.setitem(bench_main.BENCHES, "envoy", changing)
+    assert bench_main.main(["--results", str(tmp_path), "envoy"]) == 0
+    (kept,) = tmp_path.iterdir()
+    record = read(kept)
+    assert record.figures == {"a": {"quick": 0.0}}
+    assert "changed-meanwhile" not in record.command
 
 
 def test_a_comparison_of_what_is_no_record_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
