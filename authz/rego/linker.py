@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable
+from functools import partial
 from types import CodeType
 from typing import Any
 
@@ -15,7 +16,7 @@ from authz.rego.artifact import Artifact
 from authz.rego.builtins import BUILTINS
 from authz.rego.nodes import NOWHERE
 from authz.rego.program import Path
-from authz.rego.runtime import EXPORTED, Context, Place, lifted
+from authz.rego.runtime import EXPORTED, Context, Place, document, lifted
 from authz.rego.values import Value
 
 RuleFunction = Callable[[Context], Value | None]
@@ -48,13 +49,27 @@ def link(artifact: Artifact, base: dict[str, Any] | None = None, code: CodeType 
     return namespace
 
 
+def document_at(artifact: Artifact, namespace: dict[str, Any], path: Path) -> RuleFunction:
+    """Return a function that makes the document at a path of `data` with everything below it."""
+    return partial(_document, place=_find(_tree(artifact, namespace), path))
+
+
+def _document(c: Context, place: Place) -> Value | None:
+    return document(c, place)
+
+
 def _link_places(artifact: Artifact, namespace: dict[str, Any]) -> None:
     if artifact.places:
-        root = Place(("data",), {})
-        for path, function in sorted(artifact.functions.items()):
-            _hang(root, path, None if path in artifact.function_paths else namespace[function])
+        root = _tree(artifact, namespace)
         for index, path in enumerate(artifact.places):
             namespace[f"P{index}"] = _find(root, path)
+
+
+def _tree(artifact: Artifact, namespace: dict[str, Any]) -> Place:
+    root = Place(("data",), {})
+    for path, function in sorted(artifact.functions.items()):
+        _hang(root, path, None if path in artifact.function_paths else namespace[function])
+    return root
 
 
 def _hang(root: Place, path: Path, rule: RuleFunction | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import marshal
 import pickle
+from dataclasses import astuple
 from datetime import UTC, datetime
 from types import CodeType
 from typing import Any, Final
@@ -18,12 +19,13 @@ from authz.rego.artifact import Artifact, Entry, ReadSet, TableInfo
 from authz.rego.codegen import Generator, scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
-from authz.rego.linker import RuleFunction, compiled, link
+from authz.rego.linker import RuleFunction, compiled, document_at, link
 from authz.rego.nodes import NOWHERE, Body
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
 from authz.rego.program import Path
+from authz.rego.reads import merged, minimal
 from authz.rego.runtime import MAX_QUERY_STEPS, Context
 from authz.rego.terms import parse_value
 from authz.rego.values import Document, Value, from_json, to_json
@@ -98,13 +100,26 @@ class Policy:
         return tuple(sorted("/".join(path) for path in self.artifact.entries))
 
     def entrypoint(self, path: str) -> EntryPoint:
-        """Return the rule at a path such as `envoy/authz/allow`. Raises CompileError if there is none."""
+        """Return the rule at a path such as `envoy/authz/allow`, or the object of all rules below it.
+
+        Raises CompileError if there is neither.
+        """
         steps = tuple(step for step in path.split("/") if step)
-        if steps not in self.artifact.entries:
+        if steps in self.artifact.entries:
+            return self.rule(steps)
+        below = [entry for other, entry in self.artifact.entries.items() if other[: len(steps)] == steps]
+        if not steps or not below:
             raise errors.compile_error(
                 errors.COMPILE, f"entry point `{path}` is not a rule of the policy", NOWHERE, help=_entry_help(self.entrypoints)
             )
-        return self.rule(steps)
+        return self._document(steps, below)
+
+    def _document(self, steps: Path, rules: list[Entry]) -> EntryPoint:
+        reads = merged(entry.reads for entry in rules)
+        reads = ReadSet(reads.input, minimal((*reads.data, steps)), reads.nondeterministic)
+        table = TableInfo(*(sum(sizes) for sizes in zip(*(astuple(entry.table) for entry in rules), strict=True)))
+        function = document_at(self.artifact, self._namespace, ("data", *steps))
+        return EntryPoint("/".join(steps), Entry("", reads, table), function, self.artifact)
 
     def rule(self, steps: Path) -> EntryPoint:
         """Return the rule at a path below `data`, whose steps may be any text. Raises KeyError if there is none."""

@@ -60,6 +60,14 @@ def prefix(path: tuple[p.Atom, ...]) -> tuple[str, ...]:
     return tuple(steps)
 
 
+def merged(read_sets: Iterable[ReadSet]) -> ReadSet:
+    """Return what any of the read sets covers."""
+    sets = tuple(read_sets)
+    names = {name for reads in sets for name in reads.nondeterministic}
+    inputs = minimal(path for reads in sets for path in reads.input)
+    return ReadSet(inputs, minimal(path for reads in sets for path in reads.data), tuple(sorted(names)))
+
+
 def minimal(paths: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     """Return the paths without those that another one already covers, sorted."""
     kept: list[tuple[str, ...]] = []
