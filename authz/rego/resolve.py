@@ -151,6 +151,8 @@ class Resolver:
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
+            case nodes.TermExpr(nodes.Call() as call):
+                return nodes.TermExpr(self._call(call, spare=1))
             case nodes.TermExpr(term):
                 return nodes.TermExpr(self.term(term))
             case nodes.Unify(left, right):
@@ -215,8 +217,8 @@ class Resolver:
                 return self._var(term)
             case Ref(head, args):
                 return self._ref(term, head, args)
-            case nodes.Call(_, args):
-                return replace(term, operator=self._operator(term), args=tuple(self.term(arg) for arg in args))
+            case nodes.Call():
+                return self._call(term)
             case nodes.Array(items) | nodes.SetTerm(items):
                 return replace(term, items=tuple(self.term(item) for item in items))
             case nodes.ObjectTerm(pairs):
@@ -262,27 +264,30 @@ class Resolver:
             return ("data", *self.globals.package, name)
         return self.globals.imports.get(name, missing)  # type: ignore[return-value]
 
-    def _operator(self, call: nodes.Call) -> tuple[str, ...]:
-        """Return the called function's full name. A call may have one argument more than declared: the result's pattern."""
+    def _call(self, call: nodes.Call, *, spare: int = 0) -> nodes.Call:
+        """Resolve a call. One that stands alone may have a spare argument: the pattern of its result."""
+        return replace(call, operator=self._operator(call, spare), args=tuple(self.term(arg) for arg in call.args))
+
+    def _operator(self, call: nodes.Call, spare: int) -> tuple[str, ...]:
         name = call.operator
         if self._local(name[0]) is None:
             path = self._global(name[0], None)
             if path is not None:
-                return self._function(path + name[1:], call)
+                return self._function(path + name[1:], call, spare)
         builtin = BUILTINS.get(".".join(name))
         if builtin is None:
             raise self._undefined(".".join(name), call.location)
         size = len(builtin.params)
-        if not size <= len(call.args) <= size + 1:
+        if not size <= len(call.args) <= size + spare:
             help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
             raise errors.compile_error(errors.TYPE, f"{builtin.name}: arity mismatch", call.location, help=help)
         return name
 
-    def _function(self, path: tuple[str, ...], call: nodes.Call) -> tuple[str, ...]:
+    def _function(self, path: tuple[str, ...], call: nodes.Call, spare: int) -> tuple[str, ...]:
         size = self.globals.functions.get(path)
         if size is None:
             raise self._undefined(".".join(path), call.location)
-        if not size <= len(call.args) <= size + 1:
+        if not size <= len(call.args) <= size + spare:
             message = f"function {'.'.join(path)} has arity {size}, got {_arguments(len(call.args))}"
             raise errors.compile_error(errors.TYPE, message, call.location)
         return path

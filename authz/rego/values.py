@@ -268,4 +268,18 @@ def json_key(key: Value) -> str:
     """Return the text that stands for `key` in a JSON object."""
     if type(key) is str:
         return key
-    return json.dumps(to_json(key), separators=(",", ":"), ensure_ascii=False, default=str)
+    return _key_text(key)
+
+
+def _key_text(value: Value) -> str:
+    """Return the compact JSON of a part of a key: numbers as their source wrote them, members sorted by their keys' texts."""
+    kind = type(value)
+    if kind is Decimal:
+        return str(value).lower().replace("e+", "e")
+    if kind is Object:
+        texts = {json_key(key): _key_text(item) for key, item in cast(Object, value).items()}
+        return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{texts[key]}" for key in sorted(texts)) + "}"
+    if kind is tuple or kind is Set:
+        items = cast(Set, value).ordered() if kind is Set else cast("tuple[Value, ...]", value)
+        return "[" + ",".join(_key_text(item) for item in items) + "]"
+    return json.dumps(to_json(value), ensure_ascii=False)
