@@ -19,7 +19,7 @@ SOURCES: Final = {
 }
 TREES: Final = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 
-DECIDING: Final = ("errors", "rego", "identity", "bundle", "extauthz", "pdp")
+DECIDING: Final = ("errors", "rego", "testing", "identity", "bundle", "extauthz", "pdp")
 WAITING: Final = ("telemetry", "refresh", "server", "config", "app", "cli")
 FORBIDDEN_TO_DECIDING: Final = frozenset(
     {"asyncio", "socket", "time", "logging", "threading", "subprocess", "uvloop", "aiohttp", "grpc", "ngh2"}
@@ -31,6 +31,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = (
         "": frozenset(),  # authz/__init__.py
         "errors": frozenset(),
         "rego": frozenset({"errors"}),
+        "testing": frozenset({"errors", "rego"}),
         "identity": frozenset({"errors"}),
         "bundle": frozenset({"errors", "rego"}),
         "extauthz": frozenset({"errors", "rego", "identity"}),

@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "check": "authz.cli.check:check",
     "compile": "authz.cli.compile:compile_command",
     "serve": "authz.cli.serve:serve",
+    "test": "authz.cli.test:test",
     "version": "authz.cli.version:version",
 }
 

@@ -89,7 +89,7 @@ def duration_text(duration_ns: int) -> str:
     for size, unit in _UNITS:
         if duration_ns >= size:
             return f"{duration_ns / size:.6f}".rstrip("0").rstrip(".") + unit
-    return f"{duration_ns}ns"
+    return f"{duration_ns}ns" if duration_ns else "0s"
 
 
 def indented(lines: Iterable[str], by: int = 2) -> list[str]:
