@@ -12,16 +12,18 @@ from typing import Final
 
 from authz.extauthz.errors import BadRequestError
 
-MAX_PART_HEADERS: Final = 10_000
+MAX_PARTS: Final = 1000  # Go's bounds for a whole form (ReadForm, CVE-2022-41725); it counts folded lines as one
+MAX_HEADER_LINES: Final = 10_000
 
-_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+# Possessive quantifiers (`++`, `*+`) keep every pattern linear: a client writes these texts, and nothing may be tried twice.
+_WORD: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _MEDIA_TYPE: Final = re.compile(rf"{_WORD}(?:/{_WORD})?")
-_PARAMETER: Final = re.compile(rf'\s*;\s*({_WORD})\s*=\s*(?:"((?:[^"\\\r\n]|\\.)*)"|({_WORD}))')
-_END_OF_PARAMETERS: Final = re.compile(r"\s*;?\s*")
+_PARAMETER: Final = re.compile(rf'\s*+;\s*+({_WORD})\s*+=\s*+(?:"((?:[^"\\\r\n]|\\.)*+)"|({_WORD}))')
+_END_OF_PARAMETERS: Final = re.compile(r"\s*+;?\s*+")
 _QUOTED_PAIR: Final = re.compile(r"\\([()<>@,;:\\\"/\[\]?=])")  # a backslash before anything else is literal (MSIE's file names)
-_HEADER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_HEADER: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([^\x00-\x08\x0a-\x1f\x7f]*+)")
 _AFTER_BOUNDARY: Final = re.compile(rb"[ \t\r\n]|--|\Z")
-_BOUNDARY_REST: Final = re.compile(rb"(--)?[ \t]*(\r\n|\n|\Z)")
+_BOUNDARY_REST: Final = re.compile(rb"(--)?[ \t]*+(\r\n|\n|\Z)")
 _LINE: Final = re.compile(rb"[^\n]*\n|[^\n]+")
 _LINE_END: Final = re.compile(rb"(?:\r?\n)?\Z")
 _ESCAPE: Final = re.compile(rb"=([0-9A-Fa-f]{2})")
@@ -60,7 +62,7 @@ def media_type(text: str) -> tuple[str, dict[str, str]]:
 
 
 def parse_multipart(payload: bytes, boundary: bytes) -> Iterator[Part]:
-    """Yield the parts; raise BadRequestError for anything that ends before the final boundary.
+    """Yield the parts; raise BadRequestError for anything that ends before the final boundary, or has more parts than a form.
 
     Lines may end in LF instead of CRLF if the first boundary line does. Stricter than Go in one corner: it takes a body that ends
     within a part's headers for a complete one without that part.
@@ -69,8 +71,12 @@ def parse_multipart(payload: bytes, boundary: bytes) -> Iterator[Part]:
         raise BadRequestError("multipart: boundary is empty")
     delimiter = _Delimiter(payload, boundary)
     position = delimiter.first()
+    parts = lines = 0
     while position is not None:
-        headers, start = _read_headers(payload, position)
+        headers, start, read = _read_headers(payload, position, MAX_HEADER_LINES - lines)
+        parts, lines = parts + 1, lines + read
+        if parts > MAX_PARTS:
+            raise BadRequestError("multipart: message too large")
         end, position = delimiter.after(start)
         yield _part(headers, payload[start:end])
 
@@ -89,15 +95,14 @@ class _Delimiter:
         """Return where the first part's headers begin, None if there are no parts. What precedes the boundary is ignored."""
         line = 0
         while True:
-            if self._payload.startswith(self._dashes, line):
-                rest = self._rest(line)
-                if rest and not rest[1] and rest[2] == b"\n":
-                    self._newline = b"\n"
-                if rest and self._is_final(rest):
-                    return None
-                if rest and rest[2] == self._newline and not rest[1]:
-                    return rest.end()
-            line = self._payload.find(b"\n", line) + 1
+            rest = self._rest(line) if self._payload.startswith(self._dashes, line) else None
+            if rest and not rest[1] and rest[2] == b"\n":
+                self._newline = b"\n"
+            if rest and self._is_final(rest):
+                return None
+            if rest and rest[2] == self._newline and not rest[1]:
+                return rest.end()
+            line = self._payload.find(b"\n" + self._dashes, line) + 1
             if not line:
                 raise BadRequestError("multipart: NextPart: EOF")
 
@@ -133,29 +138,31 @@ class _Delimiter:
         return bool(rest[1]) and rest[2] in (b"", self._newline)
 
 
-def _read_headers(payload: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """Return a part's headers, the first of each name, and where its content begins."""
-    headers: dict[bytes, bytes] = {}
-    lines: list[bytes] = []
-    while True:
+def _read_headers(payload: bytes, position: int, max_lines: int) -> tuple[dict[bytes, bytes], int, int]:
+    """Return a part's headers, the first of each name, where its content begins, and the number of lines read."""
+    fields: list[list[bytes]] = []  # each with its folded lines, joined only when all are there
+    for count in range(max_lines + 1):
         end = payload.find(b"\n", position)
         if end < 0:
             raise BadRequestError("multipart: unexpected EOF in a part's header")
         line, position = payload[position:end].removesuffix(b"\r"), end + 1
         if not line:
-            break
-        if line[:1] in b" \t" and lines:
-            lines[-1] = lines[-1].rstrip(b" \t") + b" " + line.strip(b" \t")
+            return _fields(fields), position, count
+        if line[:1] in b" \t" and fields:
+            fields[-1].append(line.strip(b" \t"))
         else:
-            lines.append(line.rstrip(b" \t"))
-    if len(lines) > MAX_PART_HEADERS:
-        raise BadRequestError("multipart: message too large")
-    for line in lines:
-        match = _HEADER.fullmatch(line)
+            fields.append([line.rstrip(b" \t")])
+    raise BadRequestError("multipart: message too large")
+
+
+def _fields(fields: list[list[bytes]]) -> dict[bytes, bytes]:
+    headers: dict[bytes, bytes] = {}
+    for lines in fields:
+        match = _HEADER.fullmatch(b" ".join(lines))
         if match is None:
             raise BadRequestError("malformed MIME header line")
         headers.setdefault(match[1].lower(), match[2])
-    return headers, position
+    return headers
 
 
 def _part(headers: dict[bytes, bytes], content: bytes) -> Part:

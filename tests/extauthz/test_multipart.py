@@ -1,11 +1,14 @@
 """Multipart bodies, cut where Go cuts them."""
 
+from contextlib import suppress
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.extauthz.errors import BadRequestError
-from authz.extauthz.multipart import Part, media_type, parse_multipart
+from authz.extauthz.multipart import MAX_HEADER_LINES, MAX_PARTS, Part, media_type, parse_multipart
 
 NAMED = b'Content-Disposition: form-data; name="n"\r\n\r\n'
 
@@ -123,3 +126,55 @@ def test_malformed_media_types_are_refused(text: str) -> None:
 def test_what_was_joined_is_cut_apart_again(parts: list[bytes]) -> None:
     payload = b"".join(b"--b\r\n\r\n" + part + b"\r\n" for part in parts) + b"--b--\r\n"
     assert contents(payload) == parts
+
+
+LONG = 256 * 1024
+SPACES = b" " * LONG
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"--b\r\na:" + SPACES + b"\x01\r\n\r\n\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data; a=b" + SPACES + b"x\r\n\r\n\r\n--b--",
+        b"--b\r\nContent-Disposition: form-data;" + SPACES + b"a" + SPACES + b"x\r\n\r\n\r\n--b--",
+        b'--b\r\nContent-Disposition: form-data; name="' + b"\\a" * LONG + b"\r\n\r\n\r\n--b--",
+        b"--b" + SPACES + b"x\r\n" + b"--b--",
+        b"--b\r\na: b\r\n" + b" c\r\n" * (LONG // 4) + b"\r\n\r\n--b--",
+        b"--b\r\n\r\n\r\n" * (LONG // 9) + b"--b--",
+        b"\n" * LONG + b"--b--",
+        b"--b\r\n\r\n" + b"\r\n--bb" * (LONG // 8) + b"\r\n--b--",
+    ],
+)
+def test_no_body_costs_more_than_its_length(payload: bytes) -> None:
+    began = process_time()
+    with suppress(BadRequestError):  # either answer will do
+        list(parse_multipart(payload, b"b"))
+    assert process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("tail", [" " * 60_000 + "y", ";" + " " * 60_000 + "y", '; a="' + "\\a" * 30_000])
+def test_no_content_type_costs_more_than_its_length(tail: str) -> None:
+    began = process_time()
+    with pytest.raises(BadRequestError):
+        media_type("multipart/form-data; boundary=b" + tail)
+    assert process_time() - began < 0.5
+
+
+def test_a_form_has_a_bounded_number_of_parts() -> None:
+    part = b"--b\r\n\r\n\r\n"
+    assert len(contents(part * MAX_PARTS + b"--b--")) == MAX_PARTS
+    with pytest.raises(BadRequestError, match="too large"):
+        contents(part * (MAX_PARTS + 1) + b"--b--")
+
+
+def test_a_form_has_a_bounded_number_of_header_lines() -> None:
+    half = b"--b\r\n" + b"a: b\r\n" * (MAX_HEADER_LINES // 2) + b"\r\n\r\n"
+    assert len(contents(half * 2 + b"--b--")) == 2
+    with pytest.raises(BadRequestError, match="too large"):
+        contents(half * 2 + b"--b\r\na: b\r\n\r\n\r\n--b--")
+
+
+def test_folded_lines_are_joined_by_one_space_each() -> None:
+    (part,) = parse_multipart(b"--b\r\nContent-Type: a \r\n  b\t\r\n\tc\r\n\r\nx\r\n--b--", b"b")
+    assert part.content_type == "a b c"
