@@ -183,6 +183,8 @@ class Generator:
         def write(writer: BlockWriter) -> None:
             self._begin(plan, writer)
             writer.line("out = set()" if plan.kind is Kind.SET else "out = Branch()" if deep else "out = dict()")
+            for keys, is_set in plan.places:
+                writer.line(f"reserve(out, {self.pool.constant(keys)}, {is_set})")
             if table is not None:
                 write_members(writer, table, list(calls), plan.kind)
             else:

@@ -260,7 +260,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class RulePlan:
-    """A group of rules, planned. `default` is a definition that cannot fail for want of input."""
+    """A group of rules, planned.
+
+    `default` is a definition that cannot fail for want of input; `places` are the paths in the document of
+    objects (or, if True, sets) that are there even without a solution.
+    """
 
     path: Path
     kind: Kind
@@ -269,3 +273,4 @@ class RulePlan:
     default: Definition | None
     arity: int
     location: Location = field(default=NOWHERE, compare=False)
+    places: tuple[tuple[tuple[Value, ...], bool], ...] = ()

@@ -73,7 +73,9 @@ def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
     default = None
     if group.default is not None:
         default = _Definer(tree, arity).definition(Member(group.default, ()))
-    return p.RulePlan(group.path, group.kind, group.number, definitions, default, group.arity, group.location)
+    return p.RulePlan(
+        group.path, group.kind, group.number, definitions, default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
+    )
 
 
 class _Definer:
@@ -154,5 +156,5 @@ def _parts(kind: type) -> tuple[str, ...] | None:
     return tuple(
         field.name
         for field in reversed(fields(kind))
-        if field.name not in {"location", "ctx", "path", "params", "number"} or kind is p.Input or kind is p.BaseData
+        if field.name not in {"location", "ctx", "path", "params", "number", "places"} or kind is p.Input or kind is p.BaseData
     )

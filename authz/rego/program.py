@@ -61,6 +61,20 @@ class Group:
         assert rule is not None
         return len(rule.head.args or ())
 
+    def places(self) -> Iterator[tuple[tuple[Value, ...], bool]]:
+        """Yield the constant parts of the heads: objects, or (True) sets, that OPA shows even where no rule holds.
+
+        Below a place with a variable step nothing is shown before a rule holds.
+        """
+        parts = [(_constants(member.keys), member) for member in self.members if member.keys]
+        open_ended = {part for part, member in parts if len(part) < len(member.keys)}
+        for part, member in parts:
+            for size in range(1, len(part) + 1):
+                if any(part[:less] in open_ended for less in range(size)):
+                    break
+                if size < len(member.keys) or member.rule.head.key is not None:
+                    yield part[:size], size == len(member.keys)
+
 
 @dataclass(slots=True)
 class Node:
@@ -191,8 +205,13 @@ def _constant_part(base: Path, rule: nodes.Rule) -> tuple[tuple[Value, ...], boo
     """Return the path of a rule up to its first step that is not constant, and whether that is all of it."""
     ref = rule.head.ref
     assert isinstance(ref.head, nodes.Var)
-    steps = [arg.value for arg in itertools.takewhile(lambda arg: isinstance(arg, Scalar), ref.args) if isinstance(arg, Scalar)]
+    steps = _constants(ref.args)
     return (*base, ref.head.name, *steps), len(steps) == len(ref.args)
+
+
+def _constants(terms: Iterable[Term]) -> tuple[Value, ...]:
+    """Return the values of the leading constant terms."""
+    return tuple(term.value for term in itertools.takewhile(lambda term: isinstance(term, Scalar), terms) if isinstance(term, Scalar))
 
 
 def _shown(path: tuple[Value, ...]) -> str:

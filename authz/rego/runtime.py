@@ -188,6 +188,13 @@ class _Branch(dict[Value, Any]):
     """An object under construction by rules with several keys in their heads."""
 
 
+def reserve(target: _Branch, keys: tuple[Value, ...], is_set: bool) -> None:
+    """Make the empty object or set at a path that a head names in constants: it is there even where no rule holds."""
+    for key in keys[:-1]:
+        target = target.setdefault(key, _Branch())
+    target.setdefault(keys[-1], set() if is_set else _Branch())
+
+
 def plant(target: _Branch, keys: tuple[Value, ...], value: Value, is_member: bool, location: Location) -> None:
     """Set (or, for `contains`, add to the set at) a path of an object under construction."""
     for key in keys[:-1]:
@@ -324,6 +331,6 @@ EXPORTED: Final[dict[str, Any]] = {
     "BOOL": BOOL, "BuiltinError": BuiltinError, "Branch": _Branch, "COLLECTIONS": COLLECTIONS, "FALSE": FALSE, "MISSING": MISSING,
     "ONCE": (None,), "Object": Object, "Set": Set, "TRUE": TRUE, "conflict": conflict, "document": document, "get": get,
     "get_data": get_data, "grown": grown, "items": items, "keys_of": keys_of, "overridden": overridden, "plant": plant,
-    "put": put, "replaced": replaced, "scope": scope, "spend": spend, "values_of": values_of,
+    "put": put, "reserve": reserve, "replaced": replaced, "scope": scope, "spend": spend, "values_of": values_of,
     "dict": dict, "len": len, "list": list, "set": set, "tuple": tuple, "__builtins__": {},
 }  # fmt: skip
