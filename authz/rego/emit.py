@@ -111,8 +111,10 @@ def _tables(source: Source, entries: Paths) -> Iterator[str]:
             yield f"no table for {'.'.join(path)}: its code is the shortest test"
 
 
-def _python(source: Source, _: Paths) -> Iterator[str]:
-    yield compiler.generate(compiler.plan_source(source), source).text
+def _python(source: Source, entries: Paths) -> Iterator[str]:
+    planned = compiler.plan_source(source)
+    shown(planned, entries)
+    yield compiler.generate(planned, source).text
 
 
 STAGES: Final[dict[str, Callable[[Source, Paths], Iterator[str]]]] = {

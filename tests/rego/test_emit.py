@@ -92,6 +92,7 @@ def test_an_unknown_stage_is_refused_with_the_known_ones() -> None:
     assert caught.value.help == "stages: tokens, nodes, plan, tables, python"
 
 
-def test_an_unknown_entry_point_is_refused() -> None:
+@pytest.mark.parametrize("stage", ["plan", "tables", "python"])
+def test_an_unknown_entry_point_is_refused(stage: str) -> None:
     with pytest.raises(rego.CompileError, match="entry point `web/nope` is not a rule"):
-        emit("plan", POLICY, entrypoints=["web/nope"])
+        emit(stage, POLICY, entrypoints=["web/nope"])
