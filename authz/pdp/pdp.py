@@ -45,7 +45,7 @@ class PDP:
         self.snapshot = snapshot
 
     def decide(self, request: bytes, now_ns: int, *, deadline_passed: bool = False) -> Decision:
-        """Decide one check; never raises, and allows only what the active policy allows.
+        """Decide one check; allows only what the active policy allows, and raises only for a defect of ours.
 
         A check whose deadline has passed is not even decoded: Envoy has given up on it, and others are waiting.
         """
@@ -62,8 +62,8 @@ class PDP:
             return _failed(Reason.EVAL_ERROR, str(error), snapshot.revision)
         except BadDecisionError as error:
             return _failed(Reason.BAD_DECISION, error.message, snapshot.revision)
-        except Exception as error:
-            # The one broad catch on the decision path: RecursionError, MemoryError, or a mistake of ours. None of them allows.
+        except (RecursionError, MemoryError) as error:
+            # What a request or a policy can bring about. A mistake of ours goes up to the check service, which denies and shows where.
             return _failed(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}", snapshot.revision)
 
 

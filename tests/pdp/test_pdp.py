@@ -99,8 +99,8 @@ def test_evaluation_error_denies_with_its_text() -> None:
     assert response(decision).denied_response.body == ""
 
 
-@pytest.mark.parametrize("error", [RecursionError("deep"), MemoryError(), KeyError("x"), AssertionError()])
-def test_whatever_else_goes_wrong_in_an_evaluation_denies(error: Exception) -> None:
+@pytest.mark.parametrize("error", [RecursionError("deep"), MemoryError()])
+def test_an_evaluation_that_exhausts_the_process_denies(error: Exception) -> None:
     def fail(_: Value) -> Value:
         raise error
 
