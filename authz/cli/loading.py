@@ -19,7 +19,7 @@ from authz.refresh.files import MAX_FILE_BYTES, read_file, read_policy_files
 from authz.rego import compiler, errors, parser
 from authz.rego.data_conflicts import data_conflicts
 from authz.rego.errors import CompileError, Diagnostic
-from authz.rego.values import Document
+from authz.rego.values import Value, from_json
 
 _YAML: Final = (".yaml", ".yml")
 
@@ -58,10 +58,13 @@ def refuse_data_conflicts(source: PolicySource, rego_version: int) -> None:
 
 def explained(error: CompileError, modules: Mapping[str, str], rego_version: int) -> CompileError:
     """Return the error with the source lines of its findings; a parse error with those of the other files."""
-    found = error.diagnostics
-    if error.code == errors.PARSE:
-        found = tuple(_parse_errors(modules, rego_version)) or found
-    return CompileError(tuple(_with_source(diagnostic, modules) for diagnostic in found))
+    found = tuple(_parse_errors(modules, rego_version)) if error.code == errors.PARSE else ()
+    return with_source_lines(CompileError(found) if found else error, modules)
+
+
+def with_source_lines(error: CompileError, modules: Mapping[str, str]) -> CompileError:
+    """Return the error with the source lines of its findings."""
+    return CompileError(tuple(_with_source(diagnostic, modules) for diagnostic in error.diagnostics))
 
 
 def _parse_errors(modules: Mapping[str, str], rego_version: int) -> Iterable[Diagnostic]:
@@ -85,12 +88,12 @@ def source_line(text: str, row: int) -> str:
     return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
 
 
-def read_input(path: Path) -> Document:
+def read_input(path: Path) -> Value:
     """Read an input document: YAML if the name says so, else JSON. Raises SourceError."""
     return _parsed(str(path), read_file(path), is_yaml=path.suffix in _YAML)
 
 
-def read_stdin_input() -> Document:
+def read_stdin_input() -> Value:
     """Read the input document from standard input, JSON. Raises SourceError."""
     content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
@@ -98,12 +101,14 @@ def read_stdin_input() -> Document:
     return _parsed("standard input", content, is_yaml=False)
 
 
-def _parsed(name: str, content: bytes, *, is_yaml: bool) -> Document:
+def _parsed(name: str, content: bytes, *, is_yaml: bool) -> Value:
     try:
         text = content.decode("utf-8")
-        return parse_yaml(text) if is_yaml else parse_json(text)
+        return from_json(parse_yaml(text) if is_yaml else parse_json(text))
     except UnicodeDecodeError as error:
         raise SourceError(f"{name}: not valid UTF-8") from error
     except DocumentError as error:
         where = f":{error.row}:{error.col}" if error.row else ""
         raise SourceError(f"{name}{where}: {error.message}") from error
+    except ValueError as error:
+        raise SourceError(f"{name}: {error}") from error

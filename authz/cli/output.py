@@ -5,7 +5,7 @@ Knows no command and no policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 import click
@@ -15,7 +15,7 @@ from authz.errors import AuthzError
 from authz.rego.errors import CompileError, EvalError
 from authz.rego.nodes import Location
 from authz.rego.render import number_text
-from authz.rego.values import Document, Number
+from authz.rego.values import Document, Number, Object, Set, Value, json_key, to_json
 
 _INT64: Final = 2**63
 
@@ -34,6 +34,16 @@ def json_line(document: Document) -> str:
         return orjson.dumps(document, default=_number).decode()
     except TypeError:
         return orjson.dumps(_plain(document), default=_number).decode()
+
+
+def value_json(value: Value) -> Document:
+    """Return a value as JSON that prints as OPA prints it: as `to_json`, but every number as its source wrote it."""
+    if isinstance(value, Object):
+        texts = {json_key(key): value_json(value[key]) for key in value.ordered() if not isinstance(key, str)}
+        return texts | {key: value_json(value[key]) for key in value.ordered() if isinstance(key, str)}
+    if isinstance(value, Set | tuple):
+        return [value_json(item) for item in (value.ordered() if isinstance(value, Set) else value)]
+    return value if isinstance(value, Decimal) else to_json(value)
 
 
 def _number(value: Number) -> orjson.Fragment:
@@ -90,8 +100,3 @@ def duration_text(duration_ns: int) -> str:
         if duration_ns >= size:
             return f"{duration_ns / size:.6f}".rstrip("0").rstrip(".") + unit
     return f"{duration_ns}ns" if duration_ns else "0s"
-
-
-def indented(lines: Iterable[str], by: int = 2) -> list[str]:
-    """Return the lines moved to the right."""
-    return [" " * by + line for line in lines]

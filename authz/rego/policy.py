@@ -171,6 +171,10 @@ class Policy:
         """Parse a query in the Rego version of the policy's modules. Raises CompileError."""
         return parser.parse_query(query, max((version for _, version in self.source.versions), default=1))
 
+    def arity_of(self, operator: tuple[str, ...]) -> int | None:
+        """Return how many arguments a built-in or a function (`data`, …) takes, None if there is no such function."""
+        return self._plans().arity.functions.get(operator)
+
     def solutions(
         self, query: Body, document: Value | None, strict_builtin_errors: bool = False, now_ns: int | None = None
     ) -> list[dict[str, Value]]:
