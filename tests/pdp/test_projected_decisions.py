@@ -68,7 +68,7 @@ def test_projected_document_decides_as_the_full_one(name: str, request: CheckReq
     policy = POLICIES[name]
     snapshot = Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r", activated_ns=0)
     try:
-        full = full_document(request, SOURCE, InputConfig())
+        full = full_document(decode(request.SerializeToString()), SOURCE, InputConfig())
     except BadRequestError:
         return
     projected = snapshot.projection.document(snapshot.projection.leaves(decode(request.SerializeToString())))
