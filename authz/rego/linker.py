@@ -39,6 +39,8 @@ def link(artifact: Artifact, base: dict[str, Any] | None = None, code: CodeType 
     namespace.update({f"T{index}": table for index, table in enumerate(artifact.tables)})
     for index, name in enumerate(artifact.builtins):
         builtin = BUILTINS[name]
+        if builtin.prepare is not None:
+            builtin.prepare()
         namespace[f"B{index}"] = builtin.call
         namespace[f"B{index}_lifted"] = lifted(builtin.call, builtin.needs_context, NOWHERE)
     filename = _filename(artifact)

@@ -58,6 +58,7 @@ class Builtin:
     needs_context: bool
     is_relation: bool
     deprecated: bool
+    prepare: Callable[[], object] | None = None
 
 
 BUILTINS: Final[dict[str, Builtin]] = {}
@@ -74,19 +75,21 @@ def builtin(  # noqa: PLR0913 - a declaration lists all that is declared
     is_relation: bool = False,
     deprecated: bool = False,
     checks_itself: bool = False,
+    prepare: Callable[[], object] | None = None,
 ) -> Callable[[F], F]:
     """Declare the decorated function as built-in `name`.
 
     `needs_context`: it takes an EvalContext before its operands. `is_relation`: it
     returns an iterable of values, each of which is a result (`walk`). `checks_itself`:
     it looks at its operands' types, which saves the most frequent ones a second call.
+    `prepare` is called when a policy that uses it is linked: it imports what takes long to.
     """
 
     def declare(function: F) -> F:
         call = function if checks_itself else _checked(name, params, function, needs_context)
         BUILTINS[name] = Builtin(
             name, params, result, function, call,
-            result == BOOLEAN, deterministic, needs_context, is_relation, deprecated,
+            result == BOOLEAN, deterministic, needs_context, is_relation, deprecated, prepare,
         )  # fmt: skip
         return function
 
