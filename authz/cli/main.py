@@ -11,6 +11,7 @@ from authz.cli.group import Group
 COMMANDS: Final = {
     "check": "authz.cli.check:check",
     "compile": "authz.cli.compile:compile_command",
+    "deps": "authz.cli.deps:deps",
     "eval": "authz.cli.eval:eval_command",
     "serve": "authz.cli.serve:serve",
     "test": "authz.cli.test:test",

@@ -68,7 +68,7 @@ def test_a_command_line_that_means_nothing_is_a_usage_error(args: list[str]) -> 
 def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    assert all(f"\n  {name} " in result.stdout for name in ("compile", "serve", "version"))
+    assert all(f"\n  {name} " in result.stdout for name in ("check", "compile", "deps", "eval", "serve", "test", "version"))
 
 
 def test_a_command_loads_only_what_it_needs() -> None:
