@@ -26,6 +26,7 @@ class Globals:
     rules: frozenset[str]
     functions: Mapping[tuple[str, ...], int]
     """The number of arguments of every function, by its path."""
+    rego_version: int = 0
 
 
 def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
@@ -39,7 +40,8 @@ def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
             if rule.head.args is not None:
                 functions.setdefault(("data", *module.package, *ground_path(rule.head.ref)), len(rule.head.args))
     return {
-        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), functions) for module in modules
+        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), functions, module.rego_version)
+        for module in modules
     }
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 
 from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
-from authz.rego.names import Globals, ground_path
+from authz.rego.names import Globals, ground_path, head_name
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+from authz.rego.rule_checks import term_name
 
 DATA = Var("data")
 INPUT = Var("input")
@@ -25,10 +26,12 @@ INPUT = Var("input")
 
 @dataclass(slots=True)
 class Scope:
-    """One body's (or argument list's) declarations."""
+    """One body's (or argument list's) declarations; `actions` says how each name was declared, `args` what it may not declare."""
 
     upcoming: set[str]
+    args: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, str] = field(default_factory=dict)
     unused: dict[str, Location] = field(default_factory=dict)
 
 
@@ -45,10 +48,11 @@ class Resolver:
     def rule(self, rule: nodes.Rule) -> nodes.Rule:
         """Return the rule with every name resolved, its `else` chain included."""
         args = rule.head.args
+        self._refuse_shadow(head_name(rule.head), "rules", "rule", rule.location)
         if args is not None:
             self._push(())
             for name, location in dict(_pattern_vars(args)).items():
-                self._declare(name, location)
+                self._declare(name, location, action="given")
             args = tuple(self.term(arg) for arg in args)
         result = self._definition(rule, args)
         if args is not None:
@@ -56,7 +60,7 @@ class Resolver:
         return result
 
     def _definition(self, rule: nodes.Rule, args: tuple[Term, ...] | None) -> nodes.Rule:
-        self._push(rule.body)
+        self._push(rule.body, frozenset(self.scopes[-1].names) if args is not None else frozenset())
         body = tuple(self._literal(literal) for literal in rule.body)
         head = rule.head
         resolved = nodes.Head(
@@ -79,8 +83,8 @@ class Resolver:
 
     # Scopes
 
-    def _push(self, body: nodes.Body) -> None:
-        self.scopes.append(Scope(set(_declared(body))))
+    def _push(self, body: nodes.Body, args: frozenset[str] = frozenset()) -> None:
+        self.scopes.append(Scope(set(_declared(body)), args))
 
     def _pop(self) -> None:
         scope = self.scopes.pop()
@@ -89,14 +93,22 @@ class Resolver:
 
     def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> None:
         scope = self.scopes[-1]
+        self._refuse_shadow(name, "args" if action == "given" else "variables", "variable", location)
+        if name in scope.args:
+            raise errors.compile_error(errors.COMPILE, f"arg {name} redeclared", location, help="choose another name")
         if name in scope.names:
-            raise errors.compile_error(
-                errors.COMPILE, f"var {name} {action} above", location, help="choose another name, or compare with `==`"
-            )
+            message = f"var {name} {scope.actions[name]} above"
+            raise errors.compile_error(errors.COMPILE, message, location, help="choose another name, or compare with `==`")
         self.counter += 1
         scope.names[name] = f"{name}#{self.counter}"
+        scope.actions[name] = action
         if must_use:
             scope.unused[name] = location
+
+    def _refuse_shadow(self, name: str, what: str, kind: str, location: Location) -> None:
+        if name in {"input", "data"} and self.globals.rego_version == 1:
+            message = f"{what} must not shadow {name} (use a different {kind} name)"
+            raise errors.compile_error(errors.COMPILE, message, location)
 
     def _find(self, var: Var) -> str | None:
         innermost = self.scopes[-1]
@@ -118,12 +130,20 @@ class Resolver:
 
     def _with(self, item: nodes.With) -> nodes.With:
         target = self._with_target(item.target)
-        value = self._function_value(item.value) if self._is_function(target) else None
+        size = self._arity(target)
+        value = None if size is None else self._function_value(item.value)
+        if value is not None and self._arity(value) != size:
+            name = ".".join(ground_path(target)).removeprefix("builtin.")
+            help = f"it takes {_arguments(size or 0)}, as must what replaces it"
+            raise errors.compile_error(errors.TYPE, f"{name}: arity mismatch", item.location, help=help)
         return replace(item, target=target, value=self.term(item.value) if value is None else value)
 
-    def _is_function(self, target: Ref) -> bool:
-        assert isinstance(target.head, Var)
-        return target.head.name == "builtin" or ("data", *ground_path(target)[1:]) in self.globals.functions
+    def _arity(self, ref: Ref) -> int | None:
+        """Return the number of arguments of the function that a `with` names; None for a document."""
+        root, *path = ground_path(ref)
+        if root == "builtin":
+            return len(BUILTINS[path[0]].params)
+        return self.globals.functions.get(tuple(path) if root == "function" else ("data", *path))
 
     def _with_target(self, target: Term) -> Ref:
         name = _dotted(target)
@@ -131,14 +151,20 @@ class Resolver:
             if (name[0] in self.globals.rules or name[0] in self.globals.imports) and self._local(name[0]) is None:
                 name = self._global(name[0], ()) + name[1:]
             if name[0] not in {"input", "data"} and ".".join(name) in BUILTINS:
-                return Ref(Var("builtin"), (Scalar(".".join(name)),), target.location)
+                return self._replaceable(".".join(name), target.location)
             if name[0] in {"input", "data"}:
                 return Ref(Var(name[0]), tuple(Scalar(part) for part in name[1:]), target.location)
         raise errors.compile_error(
             errors.TYPE, "with keyword target must reference existing input, data, or a function", target.location
         )  # fmt: skip
 
-    def _function_value(self, value: Term) -> Term | None:
+    def _replaceable(self, name: str, location: Location) -> Ref:
+        if BUILTINS[name].is_relation:
+            message = "with keyword replacing built-in function: target must not be a relation"
+            raise errors.compile_error(errors.COMPILE, message, location)
+        return Ref(Var("builtin"), (Scalar(name),), location)
+
+    def _function_value(self, value: Term) -> Ref | None:
         """Return a reference to the function or built-in that replaces another, or None if it is a value."""
         name = _dotted(value)
         if name is not None and self._local(name[0]) is None:
@@ -146,7 +172,7 @@ class Resolver:
             if full in self.globals.functions:
                 return Ref(Var("function"), tuple(Scalar(part) for part in full), value.location)
             if full[0] not in {"input", "data"} and ".".join(full) in BUILTINS:
-                return Ref(Var("builtin"), (Scalar(".".join(full)),), value.location)
+                return self._replaceable(".".join(full), value.location)
         return None
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
@@ -170,8 +196,7 @@ class Resolver:
 
     def _assign(self, left: Term, right: Term) -> nodes.Expr:
         resolved = self.term(right)
-        if not isinstance(left, Var | nodes.Array | nodes.ObjectTerm):
-            raise errors.compile_error(errors.COMPILE, f"cannot assign to {_kind(left)}", left.location)
+        _check_assignable(left)
         for name, location in _pattern_vars((left,)):
             self._declare(name, location)
         return nodes.Unify(self.term(left), resolved)
@@ -277,6 +302,8 @@ class Resolver:
         builtin = BUILTINS.get(".".join(name))
         if builtin is None:
             raise self._undefined(".".join(name), call.location)
+        if builtin.deprecated and self.globals.rego_version == 1:
+            raise errors.compile_error(errors.TYPE, f"deprecated built-in function calls in expression: {builtin.name}", call.location)
         size = len(builtin.params)
         if not size <= len(call.args) <= size + spare:
             help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
@@ -319,9 +346,19 @@ def _dotted(term: Term) -> tuple[str, ...] | None:
     return None
 
 
-def _kind(term: Term) -> str:
-    names = {nodes.Call: "call", Ref: "ref", nodes.SetTerm: "set", Scalar: "scalar"}
-    return names.get(type(term), "comprehension")
+def _check_assignable(term: Term) -> None:
+    """Raise unless the term is made of variables, arrays and objects only."""
+    match term:
+        case Var():
+            pass
+        case nodes.Array(items):
+            for item in items:
+                _check_assignable(item)
+        case nodes.ObjectTerm(pairs):
+            for _, value in pairs:
+                _check_assignable(value)
+        case _:
+            raise errors.compile_error(errors.COMPILE, f"cannot assign to {term_name(term)}", term.location)
 
 
 def _declared(body: nodes.Body) -> Iterator[str]:
