@@ -27,10 +27,10 @@ class Projection:
     """Takes out of check requests what one entry point reads. One per snapshot.
 
     `repeats` is false where a policy reads what no two requests share (the whole input, the time, Envoy's stream id): equal
-    leaves are then not worth waiting for.
+    leaves are then not worth waiting for. `reads_body` is true where leaves may be large, or numbers as somebody spelled them.
     """
 
-    __slots__ = ("_branch", "_checks_body", "_checks_path", "_config", "_getters", "_identities", "repeats")
+    __slots__ = ("_branch", "_checks_body", "_checks_path", "_config", "_getters", "_identities", "reads_body", "repeats")
 
     def __init__(self, reads: Iterable[Path], identities: IdentitySource, config: InputConfig) -> None:
         paths = minimal(reads)
@@ -40,8 +40,8 @@ class Projection:
         # What is read is checked by being read.
         heads = {path[0] for path in paths if path}
         self._checks_path = config.check_unread and heads.isdisjoint(("parsed_path", "parsed_query"))
-        reads_body = not heads.isdisjoint(("parsed_body", "truncated_body"))
-        self._checks_body = config.check_unread and not config.skip_request_body_parse and not reads_body
+        self.reads_body = not heads.isdisjoint(("parsed_body", "truncated_body"))
+        self._checks_body = config.check_unread and not config.skip_request_body_parse and not self.reads_body
         is_whole = paths == ((),)
         self._getters: tuple[Getter, ...] = () if is_whole else tuple(getter(path, config) for path in paths)
         self._branch = None if is_whole else _branch(paths)

@@ -89,6 +89,27 @@ class DecisionCache:
             self._promote(key, entry)
         return entry
 
+    def can_hold(self, key: Key) -> bool:
+        """Tell whether a key is small enough, and says all that a policy can see of it; never looks at more than may be kept.
+
+        Equal keys are not always alike: `1`, `1.0` and `1e0` are one number, but a policy that writes it out tells them apart.
+        Only whole numbers (`int`) have one spelling.
+        """
+        left = self._config.max_key_bytes
+        waiting: list[Value | Key | None] = [key]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, Decimal):
+                return False
+            left -= _OVERHEAD + (len(value) if isinstance(value, str) else 0)
+            parts = () if not isinstance(value, Object | tuple | frozenset) else value
+            if _OVERHEAD * len(parts) > left:
+                return False
+            waiting.extend(parts)
+            if isinstance(value, Object):
+                waiting.extend(value.values())
+        return left >= 0
+
     def put(self, key: Key, entry: Entry) -> None:
         """Remember a denial, unless it is too large."""
         if len(entry.response) + weight(key) > self._config.max_key_bytes:

@@ -70,7 +70,7 @@ class PDP:
 def _decide(snapshot: Snapshot, request: bytes, now_ns: int) -> Decision:
     leaves = snapshot.projection.leaves(decode(request))
     cache = snapshot.cache
-    if cache is None:
+    if cache is None or (snapshot.projection.reads_body and not cache.can_hold(leaves)):
         return _evaluate(snapshot, leaves, now_ns)
     known = cache.get(leaves, now_ns)
     if known is not None:

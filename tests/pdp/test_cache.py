@@ -158,3 +158,23 @@ def test_never_answers_what_a_plain_dictionary_would_not(entries: int, history: 
             entry = remembered.get(key, now_ns)
             assert entry is None or (entry is model[key] and now_ns - entry.stored_ns < TTL)
         assert len(remembered) <= entries
+
+
+@pytest.mark.parametrize("key", [("a", None, 1, TRUE), ((1, 2), Object({"a": 1})), (Set({"a"}),), ("a" * 3900,), ()])
+def test_keys_that_are_small_and_have_one_spelling_can_be_held(key: Key) -> None:
+    assert cache().can_hold(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [(Decimal("1.0"),), ((1, (Decimal(1),)),), (Object({"a": Decimal(1)}),), (Object({Decimal(1): "a"}),), (Set({Decimal(1)}),)],
+)
+def test_keys_with_numbers_of_several_spellings_cannot_be_held(key: Key) -> None:
+    assert not cache().can_hold(key)
+
+
+@pytest.mark.parametrize(
+    "key", [("a" * 4096,), (tuple(range(1000)),), (Object({str(i): i for i in range(100)}),), ("a" * 2500, "a" * 2500)]
+)
+def test_large_keys_cannot_be_held(key: Key) -> None:
+    assert not cache().can_hold(key)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
+from authz import rego
 from authz.errors import Reason
 from authz.extauthz import InputConfig
 from authz.identity import IdentityConfig
@@ -220,6 +221,17 @@ def test_nothing_is_remembered_for_policies_that_read_the_clock_or_never_repeat(
     assert len(policy.entry.seen) == 2
     assert pdp.snapshot is not None
     assert pdp.snapshot.cache is None
+
+
+@pytest.mark.parametrize(("first", "second"), [("1", "1.0"), ("1.0", "1"), ("100", "1e2"), ("1e2", "100"), ('[{"k": 0}]', '[{"k": 0.0}]')])
+def test_numbers_that_are_equal_but_spelled_differently_do_not_share_a_decision(first: str, second: str) -> None:
+    module = 'package envoy.authz\nallow := {"allowed": false, "body": json.marshal(input.parsed_body)}'
+    policy = rego.compile({"a.rego": module}, {}, entrypoints=("envoy/authz/allow",))
+    pdp = PDP()
+    pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r1", activated_ns=7))
+    for number in (first, second):
+        request = check_request({"method": "POST", "path": "/", "headers": {"content-type": "application/json"}, "body": number})
+        assert response(pdp.decide(request.SerializeToString(), 0)).denied_response.body == number.replace(" ", "")
 
 
 def test_activation_swaps_policy_revision_and_memory() -> None:
