@@ -24,6 +24,9 @@ HTTP_STATUSES: Final = frozenset(
     {*range(200, 209), 226, *range(300, 306), 307, 308, *range(400, 418), *range(421, 425), 426, 428, 429, 431, *range(500, 509), 510, 511}
 )
 
+# A client takes what follows their header fields for the next response (RFC 9110, 15.3.5, 15.3.6, 15.4.5); Envoy sends it all the same.
+WITHOUT_BODY: Final = frozenset({204, 205, 304})
+
 MEMO_ENTRIES: Final = 256
 MEMO_RESPONSE_BYTES: Final = 4096
 
@@ -110,7 +113,7 @@ def _changes(decision: Object, headers: Pairs) -> Changes:
 def _refusal(decision: Object, headers: Pairs) -> Refusal:
     body = _stage("failed to get response body", _body, decision)
     status = _stage("failed to get response http status", _http_status, decision)
-    return Refusal(status, headers, body)
+    return Refusal(status, headers, "" if status in WITHOUT_BODY else body)
 
 
 def _stage(prefix: str, read: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

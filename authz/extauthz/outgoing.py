@@ -22,6 +22,7 @@ from authz.rego.values import Boolean, Null, Object, Set, Value, json_key
 MAX_HEADERS: Final = 100
 MAX_HEADER_BYTES: Final = 60 * 1024
 MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_METADATA_BYTES: Final = 1024 * 1024
 # Protobuf readers stop at 100 nested messages, and an object within an object is three of them: Envoy could not read more.
 MAX_METADATA_DEPTH: Final = 32
 
@@ -131,6 +132,8 @@ def metadata_struct(metadata: Object) -> Struct:
     """Return the Struct for dynamic metadata: numbers become doubles, sets sorted lists; raise BadDecisionError."""
     struct = Struct()
     _fill_struct(struct, metadata, 1)
+    if struct.ByteSize() > MAX_METADATA_BYTES:
+        raise BadDecisionError(f"dynamic_metadata is larger than {MAX_METADATA_BYTES} bytes")
     return struct
 
 

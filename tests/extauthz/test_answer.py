@@ -187,6 +187,13 @@ def test_every_other_status_is_sent_as_it_is(status: int) -> None:
     assert (response.status.code, response.denied_response.status.code) == (7, status)
 
 
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_status_without_content_has_no_body(status: int) -> None:
+    """Envoy would write it behind the header fields, and the client would read it as the next response."""
+    answer = response_to(decided(allowed=False, http_status=status, body="HTTP/1.1 200 OK\r\n\r\n"))
+    assert (answer.denied_response.status.code, answer.denied_response.body) == (status, "")
+
+
 def test_remembered_answers_are_the_same_answers_and_stay_few() -> None:
     answers = Answers()
     for status in (403, 404, 403):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.extauthz import BadDecisionError, encode_answer, outgoing
+from authz.extauthz.outgoing import MAX_METADATA_BYTES
 from authz.rego.values import Object, Value, from_json
 
 UNSAFE_NAMES = ["", "a b", "a:b", ":path", ":status", "a\r\nb", "é", "a\x00"]
@@ -85,6 +86,13 @@ def test_metadata_is_no_deeper_than_protobuf_readers_go(wrap: Callable[[Value], 
 @pytest.mark.parametrize("number", [10**400, Decimal("1e400"), Decimal("-1e999")])
 def test_metadata_numbers_that_are_no_double_are_refused(number: int | Decimal) -> None:
     assert "out of a double's range" in refuse(allowed=True, dynamic_metadata={"n": number})
+
+
+def test_metadata_is_bounded() -> None:
+    """A connection ends at 16 MiB of unread answers, and with it every other check on it."""
+    half = "x" * (MAX_METADATA_BYTES // 2)
+    assert encode_answer(from_json({"allowed": False, "dynamic_metadata": {"a": half}})).response
+    assert "larger than" in refuse(allowed=False, dynamic_metadata={"a": half, "b": [half]})
 
 
 def test_metadata_texts_are_utf8() -> None:
