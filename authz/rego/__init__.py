@@ -12,6 +12,7 @@ from authz.rego import compiler
 from authz.rego.artifact import ReadSet, TableInfo
 from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError
 from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
+from authz.rego.strict import refuse_unused
 from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
 
 
@@ -19,18 +20,19 @@ def compile(  # noqa: PLR0913 - the options of one operation
     modules: Mapping[str, str],
     data: Document = None,
     rego_version: int | Mapping[str, int] = 1,
-    strict: bool = False,  # noqa: ARG001
+    strict: bool = False,
     optimize: bool = True,
     entrypoints: Iterable[str] = (),
 ) -> Policy:
     """Compile modules (source text by file name) with base data.
 
-    `rego_version` is 0 or 1, for all files or by file name. `optimize=False` leaves out
-    tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule.
-    Raises CompileError.
+    `rego_version` is 0 or 1, for all files or by file name. `strict` also refuses what is unused. `optimize=False` leaves
+    out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Raises CompileError.
     """
     source = compiler.make_source(modules, data, rego_version, optimize)
     planned = compiler.plan_source(source)
+    if strict:
+        refuse_unused(compiler.parse_source(source))
     policy = Policy(source, compiler.generate(planned, source), planned)
     for path in entrypoints:
         policy.entrypoint(path)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 from authz.rego import lexer, nodes
+from authz.rego.builtins import BUILTINS
 from authz.rego.nodes import Literal, Location, Ref, Term, TermExpr, Unify, Var
 from authz.rego.policy import Policy
 from authz.rego.tokens import Kind
@@ -78,7 +79,7 @@ def _iterates(node: object) -> bool:
         return False
     if isinstance(node, Ref) and any(isinstance(arg, Var) for arg in node.args):
         return True
-    if isinstance(node, nodes.Call) and node.operator == ("walk",):
+    if isinstance(node, nodes.Call) and (called := BUILTINS.get(".".join(node.operator))) is not None and called.is_relation:
         return True
     if isinstance(node, tuple):
         return any(_iterates(item) for item in node)

@@ -122,3 +122,21 @@ def test_a_command_without_a_path_is_a_usage_error() -> None:
     result = check()
     assert result.exit_code == 2
     assert "Missing argument 'PATH...'" in result.stderr
+
+
+def test_strict_refuses_what_is_unused(tmp_path: Path) -> None:
+    write(tmp_path, {"a.rego": "package a\n\nimport data.x\n\np if {\n\ty := 1\n\ttrue\n}\n"})
+    assert check(tmp_path).exit_code == 0
+    result = check(tmp_path, "-S")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "2 errors occurred:",
+        f"{tmp_path}/a.rego:3:1: rego_compile_error: import data.x unused",
+        "    3 | import data.x",
+        "      | ^^^^^^",
+        "help: remove the import",
+        f"{tmp_path}/a.rego:6:2: rego_compile_error: assigned var y unused",
+        "    6 | \ty := 1",
+        "      | \t^",
+        "help: remove the assignment",
+    ]
