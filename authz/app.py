@@ -25,6 +25,7 @@ from authz.identity import IdentityConfig, SpiffeIdError
 from authz.pdp import PDP, CacheConfig
 from authz.refresh.activation import Activation, SnapshotSettings
 from authz.refresh.compiler_process import compile_in_process
+from authz.refresh.files import printable
 from authz.refresh.messages import CompileRequest, CompileResponse
 from authz.refresh.refresher import Refresher
 from authz.refresh.watcher import Watcher
@@ -77,7 +78,9 @@ def _identity(config: Config) -> IdentityConfig:
 def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
     for path in policies:
         if not os.path.exists(path):
-            raise ConfigError(f"{path}: no such file or directory", help="name a directory of policies, or a file")
+            raise ConfigError(f"{printable(path)}: no such file or directory", help="name a directory of policies, or a file")
+        if printable(path) != path:
+            raise ConfigError(f"{printable(path)}: the path is not valid UTF-8", help="rename it, or link to it under another name")
     return tuple(map(Path, policies))
 
 

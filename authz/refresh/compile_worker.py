@@ -41,14 +41,19 @@ def answer(request: CompileRequest) -> CompileResponse:
     try:
         source = load(request.paths)
     except SourceError as error:
-        return Failed(error.code, error.message, error.help)
+        return Failed(error.code, _utf8(error.message), error.help)
     if source.revision == request.known_revision:
         return Unchanged(source.revision)
     try:
         policy = rego.compile(source.modules, source.data, rego_version=request.rego_version, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
-        return Failed(ErrorCode.POLICY_COMPILE, str(error))
+        return Failed(ErrorCode.POLICY_COMPILE, _utf8(str(error)))
     return Compiled(source.revision, policy.to_bytes())
+
+
+def _utf8(message: str) -> str:
+    """Return a message that can be sent: it may name a key of the data, and JSON can escape half of a surrogate pair."""
+    return message.encode("utf-8", "backslashreplace").decode()
 
 
 def main() -> None:

@@ -60,7 +60,21 @@ def _locations(paths: Iterable[Path], with_tests: bool = False) -> Iterator[tupl
         for location, path in found:
             if location not in seen:  # the same path given twice is one file
                 seen.add(location)
+                _check_name(location)
                 yield root, location, path
+
+
+def _check_name(location: Path) -> None:
+    """Refuse a name that no message and no log line could show as it is."""
+    try:
+        str(location).encode()
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{printable(location)}: the name is not valid UTF-8") from error
+
+
+def printable(text: object) -> str:
+    """Return a text that can be encoded: bytes of a file name that are not UTF-8 are shown as escapes."""
+    return os.fsencode(str(text)).decode("utf-8", "backslashreplace")
 
 
 def _path_of_single(file: Path) -> PurePosixPath:
@@ -137,4 +151,4 @@ def read_file(location: Path) -> bytes:
 
 def _unreadable(location: Path, error: OSError) -> SourceError:
     text = error.strerror or str(error)
-    return SourceError(f"{location}: {text[:1].lower()}{text[1:]}")
+    return SourceError(f"{printable(location)}: {text[:1].lower()}{text[1:]}")

@@ -82,7 +82,9 @@ async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: flo
             ignore_permission_denied=True,
         ):
             yield bool(changes)
-    except (OSError, RuntimeError):  # gone in between, or out of watches or descriptors: looking still works
+    except Exception:
+        # Gone in between, out of watches, descriptors or threads, or a name that is not UTF-8: looking still works, and a
+        # watcher that ends would leave a policy in force that was withdrawn.
         await asyncio.sleep(poll_s)
         yield False
 

@@ -55,14 +55,14 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        return orjson.dumps({name: _utf8(value) for name, value in line.items()}, default=str).decode()
 
 
 class TextFormatter(logging.Formatter):
     """`time level message key=value …`; a value of several lines (a compiler's message) follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Field] = getattr(record, "fields", {})
+        fields: dict[str, Field] = {name: _utf8(value) for name, value in getattr(record, "fields", {}).items()}
         short = [f"{key}={_quoted(value)}" for key, value in fields.items() if not _is_block(value)]
         level = _LEVEL_NAMES.get(record.levelno, record.levelname.lower())
         lines = [" ".join([_timestamp(record), f"{level:<5}", record.getMessage(), *short])]
@@ -70,6 +70,11 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             lines.append(self.formatException(record.exc_info))
         return "\n".join(lines)
+
+
+def _utf8(value: Field) -> Field:
+    """Return a value that can be written: a lone surrogate (a file name's odd byte, a JSON escape) must not cost the line."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _timestamp(record: logging.LogRecord) -> str:

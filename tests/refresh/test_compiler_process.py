@@ -63,6 +63,13 @@ def test_v0_is_read_when_asked_for(tmp_path: Path) -> None:
     assert isinstance(compile_now(request(tmp_path, version=1)), Failed)
 
 
+def test_a_message_with_half_a_surrogate_pair_is_reported(tmp_path: Path) -> None:
+    write(tmp_path, {"a.rego": "package a", "data.json": '{"\\ud800": 1, "\\ud800": 2}'})
+    response = compile_now(request(tmp_path))
+    assert isinstance(response, Failed)
+    assert r"key `\ud800` appears twice" in response.message
+
+
 def test_files_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.rego")
     assert compile_now(request(tmp_path)) == Failed(ErrorCode.POLICY_SOURCE, f"{tmp_path}/a.rego: not a regular file")

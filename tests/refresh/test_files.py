@@ -139,3 +139,13 @@ def test_the_fingerprint_tells_changes_apart(tmp_path: Path) -> None:
         change()
         assert fingerprint([tmp_path]) not in seen
         seen.add(fingerprint([tmp_path]))
+
+
+def test_a_policy_file_whose_name_is_not_utf8_is_an_error_and_other_files_are_not(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    Path(os.fsdecode(folder + b"/notes\xff")).touch()
+    assert names(tmp_path) == []
+    Path(os.fsdecode(folder + b"/a\xff.rego")).touch()
+    with pytest.raises(SourceError) as caught:
+        read_policy_files([tmp_path])
+    assert caught.value.message == rf"{tmp_path}/a\xff.rego: the name is not valid UTF-8"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -113,3 +114,13 @@ def test_looking_is_enough_where_the_kernel_will_not_watch(tmp_path: Path, monke
     monkeypatch.setattr(watcher, "awatch", refuse)
     write(tmp_path, {"a.rego": ""})
     watch_while([tmp_path], OFTEN_S, lambda: write(tmp_path, {"a.rego": "1"}), lambda: write(tmp_path, {"a.rego": "22"}))
+
+
+def test_a_file_whose_name_is_not_utf8_does_not_end_the_watch(tmp_path: Path) -> None:
+    junk = Path(os.fsdecode(os.fsencode(tmp_path) + b"/junk\xff"))
+    write(tmp_path, {"a.rego": ""})
+
+    def touch_and_edit(text: str) -> Callable[[], object]:
+        return lambda: (junk.write_text(text), write(tmp_path, {"a.rego": text}))
+
+    watch_while([tmp_path], OFTEN_S, touch_and_edit("1"), touch_and_edit("22"), touch_and_edit("333"))

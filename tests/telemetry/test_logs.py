@@ -90,3 +90,11 @@ def test_a_stream_that_is_closed_is_no_reason_to_fail() -> None:
     writer.emit(logger.makeRecord("authz", logging.ERROR, "f", 1, "hello", (), None))
     writer.close()
     assert writer.dropped == 1
+
+
+@pytest.mark.parametrize("format", ["text", "json"])
+def test_half_a_surrogate_pair_costs_neither_the_line_nor_its_caller(format: LogFormat) -> None:
+    line = written(format, source="policies/\udcff", error="two\nlines \ud800")
+    assert "policies/" in line
+    assert "udcff" in line
+    assert "ud800" in line
