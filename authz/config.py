@@ -19,8 +19,15 @@ from authz.telemetry.logs import LogFormat, LogLevel
 
 MAX_CONFIG_BYTES: Final = 2**20
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+MAX_DURATION_S: Final = 31_536_000
+"""A year. Clocks, alarms and timers overflow somewhere above it, each at another place and long after the start."""
+
+MIN_POLL_S: Final = 0.1
+MAX_CACHE_ENTRIES: Final = 1_000_000
+
+Duration = Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
+PollInterval = Annotated[float, msgspec.Meta(ge=MIN_POLL_S, le=MAX_DURATION_S)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_CACHE_ENTRIES)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -45,15 +52,15 @@ class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """The decision cache; `size` 0 turns it off."""
 
     size: Count = 8192
-    ttl_s: Positive = 5.0
+    ttl_s: Duration = 5.0
 
 
 class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
     """How policy directories are kept up to date."""
 
     watch: bool = True
-    poll_s: Positive = 5.0
-    compile_timeout_s: Positive = 60.0
+    poll_s: PollInterval = 5.0
+    compile_timeout_s: Duration = 60.0
 
 
 class LogSettings(_Section, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +79,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     transport: Literal["ngh2", "grpcio"] = "ngh2"
     entrypoint: Text = "envoy/authz/allow"
     v0_compatible: bool = False
-    drain_s: Positive = 10.0
+    drain_s: Duration = 10.0
     identity: IdentitySettings = IdentitySettings()
     cache: CacheSettings = CacheSettings()
     reload: ReloadSettings = ReloadSettings()

@@ -350,6 +350,8 @@ def test_a_dangling_link_is_an_error(tmp_path: Path) -> None:
         (["--no-such-flag"], "No such option"),
         (["--transport", "http"], "'http' is not one of"),
         (["--cache-ttl", "0"], "flags: field `cache.ttl_s`"),
+        (["--cache-ttl", "inf"], "flags: field `cache.ttl_s`"),
+        (["--cache-ttl", "nan"], "flags: field `cache.ttl_s`"),
         (["--trusted-proxy", "spiffe://UPPER/x"], "field `identity.trusted_proxies`"),
         (["--config", "no-such-file.yaml"], "no-such-file.yaml: no such file or directory"),
     ],

@@ -63,6 +63,12 @@ def test_an_empty_file_leaves_the_defaults(tmp_path: Path) -> None:
     [
         ("cache: {size: many}", "authz.yaml: field `cache.size`: expected `int`, got `str`"),
         ("cache: {size: -1}", "authz.yaml: field `cache.size`: expected `int` >= 0"),
+        ("cache: {size: 1000001}", "authz.yaml: field `cache.size`: expected `int` <= 1000000"),
+        ("cache: {ttl_s: 1.0e300}", "authz.yaml: field `cache.ttl_s`: expected `float` <= 31536000.0"),
+        ("drain_s: 1.0e12", "authz.yaml: field `drain_s`: expected `float` <= 31536000.0"),
+        ("reload: {poll_s: 1.0e300}", "authz.yaml: field `reload.poll_s`: expected `float` <= 31536000.0"),
+        ("reload: {poll_s: 0.0001}", "authz.yaml: field `reload.poll_s`: expected `float` >= 0.1"),
+        ("reload: {compile_timeout_s: 1.0e12}", "authz.yaml: field `reload.compile_timeout_s`: expected `float` <= 31536000.0"),
         ("cache: {ttl: 1}", "authz.yaml: unknown field `cache.ttl`"),
         ("adr: x", "authz.yaml: unknown field `adr`"),
         ("addr: x", "authz.yaml: field `addr`: expected `array`, got `str`"),
