@@ -73,8 +73,8 @@ def _check_name(location: Path) -> None:
 
 
 def printable(text: object) -> str:
-    """Return a text that can be encoded: bytes of a file name that are not UTF-8 are shown as escapes."""
-    return os.fsencode(str(text)).decode("utf-8", "backslashreplace")
+    """Return a text that can be encoded: what is not UTF-8 in a file name is shown as an escape."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _path_of_single(file: Path) -> PurePosixPath:

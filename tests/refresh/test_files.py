@@ -148,4 +148,4 @@ def test_a_policy_file_whose_name_is_not_utf8_is_an_error_and_other_files_are_no
     Path(os.fsdecode(folder + b"/a\xff.rego")).touch()
     with pytest.raises(SourceError) as caught:
         read_policy_files([tmp_path])
-    assert caught.value.message == rf"{tmp_path}/a\xff.rego: the name is not valid UTF-8"
+    assert caught.value.message == rf"{tmp_path}/a\udcff.rego: the name is not valid UTF-8"
