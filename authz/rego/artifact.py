@@ -55,7 +55,7 @@ class Artifact:
     places: tuple[Path, ...]
     tables: tuple[Any, ...]
     functions: dict[Path, str]
-    function_paths: frozenset[Path]
+    function_paths: tuple[Path, ...]
     line_map: tuple[Location | None, ...]
     memo_size: int
     data: Value

@@ -78,7 +78,7 @@ def make_artifact(name: str, code: Code, planned: Planned, tables: Mapping[Path,
         if plan.kind is not Kind.FUNCTION
     }
     pool = code.pool
-    functions = frozenset(path for path, plan in planned.plans.items() if plan.kind is Kind.FUNCTION)
+    functions = tuple(sorted(path for path, plan in planned.plans.items() if plan.kind is Kind.FUNCTION))
     return Artifact(
         name, code.text, tuple(pool.constants), tuple(pool.builtins), tuple(pool.locations), tuple(pool.places), tuple(pool.tables),
         dict(code.functions), functions, code.line_map, len(planned.plans), data, entries,

@@ -69,8 +69,9 @@ def _link_places(artifact: Artifact, namespace: dict[str, Any]) -> None:
 
 def _tree(artifact: Artifact, namespace: dict[str, Any]) -> Place:
     root = Place(("data",), {})
+    functions = frozenset(artifact.function_paths)
     for path, function in sorted(artifact.functions.items()):
-        _hang(root, path, None if path in artifact.function_paths else namespace[function])
+        _hang(root, path, None if path in functions else namespace[function])
     return root
 
 

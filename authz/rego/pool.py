@@ -11,6 +11,7 @@ from typing import Any
 
 from authz.rego.nodes import Location
 from authz.rego.program import Path
+from authz.rego.render import to_text
 from authz.rego.values import Value
 
 
@@ -27,7 +28,7 @@ class Pool:
 
     def constant(self, value: Value) -> str:
         """Return the name of a constant; numbers of equal value but other text stay apart."""
-        return self._name("K", self.constants, value, repr(value))
+        return self._name("K", self.constants, value, to_text(value))
 
     def builtin(self, name: str) -> str:
         return self._name("B", self.builtins, name, name)

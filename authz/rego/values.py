@@ -100,7 +100,7 @@ class Set(frozenset["Value"]):
             return self._order
 
     def __reduce__(self) -> tuple[type[Set], tuple[tuple[Value, ...]]]:
-        return Set, (tuple(self),)
+        return Set, (self.ordered(),)
 
 
 Number: TypeAlias = Union[int, Decimal]
