@@ -162,17 +162,21 @@ class Generator:
                 writer.line("r = None")
                 writer.fail = "return r"
             writer.block(definition.block, used)
-            value = writer.atom(definition.value)
-            if not accumulates:
-                writer.line(f"return {value}")
-                return
-            location = self.pool.location(definition.location)
-            writer.line(f"if r is None: r = {value}")
-            writer.line(f'elif r != {value}: raise conflict("{conflict_kind(plan)}", {location})')
-            writer.depth = 1
-            writer.line("return r")
+            if not is_dead(definition):
+                self._result(plan, writer, definition, accumulates=accumulates)
+            if accumulates:
+                writer.depth = 1
+                writer.line("return r")
 
         return self.function(name, ("c", *definition.params), write)
+
+    def _result(self, plan: p.RulePlan, writer: BlockWriter, definition: p.Definition, *, accumulates: bool) -> None:
+        value = writer.atom(definition.value)
+        if not accumulates:
+            return writer.line(f"return {value}")
+        location = self.pool.location(definition.location)
+        writer.line(f"if r is None: r = {value}")
+        return writer.line(f'elif r != {value}: raise conflict("{conflict_kind(plan)}", {location})')
 
     # Sets and objects
 
@@ -202,7 +206,8 @@ class Generator:
 
         def write(writer: BlockWriter) -> None:
             writer.block(definition.block, used)
-            writer.line(self._collect(plan, writer, definition))
+            if not is_dead(definition):
+                writer.line(self._collect(plan, writer, definition))
 
         return self.function(f"d{plan.number}_{index}", ("c", "out"), write)
 
@@ -221,6 +226,11 @@ class Generator:
 def conflict_kind(plan: p.RulePlan) -> str:
     """Return the runtime's word for two different values of this rule."""
     return "function" if plan.kind is Kind.FUNCTION else "complete"
+
+
+def is_dead(definition: p.Definition) -> bool:
+    """Tell whether the definition is known to have no solution; then what its head needs may be missing."""
+    return bool(definition.block) and definition.block[-1] == p.Check(p.Never())
 
 
 def is_deep(plan: p.RulePlan) -> bool:
