@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from authz.rego import nodes
-from authz.rego.errors import PARSE, CompileError, Diagnostic
+from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic
 from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
@@ -24,8 +24,6 @@ MAX_HEIGHT: Final = 200
 
 _MAX_NODES_PER_LEVEL: Final = 4  # literal, expression, comprehension, reference
 
-MAX_DIAGNOSTICS: Final = 10
-"""As many findings as `opa check` shows by default."""
 
 _CLOSERS: Final = {Kind.LPAREN: Kind.RPAREN, Kind.LBRACK: Kind.RBRACK, Kind.LBRACE: Kind.RBRACE, Kind.TEMPLATE_PART: Kind.RBRACE}
 _CLOSING: Final = frozenset(_CLOSERS.values())

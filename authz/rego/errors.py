@@ -6,10 +6,16 @@ Codes are OPA's. This module knows locations and texts, not the compiler.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from authz.errors import AuthzError
 from authz.rego.nodes import NOWHERE, Location
+
+MAX_DIAGNOSTICS: Final = 10
+"""Findings that are shown at once, as OPA does; an author mends these first."""
 
 PARSE = "rego_parse_error"
 COMPILE = "rego_compile_error"
@@ -81,6 +87,27 @@ class CompileError(AuthzError):
 
     def __reduce__(self) -> tuple[type[CompileError], tuple[tuple[Diagnostic, ...]]]:
         return CompileError, (self.diagnostics,)
+
+
+class Findings:
+    """Collects the errors of independent parts, so that an author sees them all at once."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Keep the diagnostics of a CompileError that ends the block."""
+        try:
+            yield
+        except CompileError as error:
+            self.diagnostics.extend(item for item in error.diagnostics if item not in self.diagnostics)
+
+    def check(self) -> None:
+        """Raise the first findings, by place, if there are any."""
+        if self.diagnostics:
+            by_place = sorted(self.diagnostics, key=lambda item: (item.location.file, item.location.row, item.location.col))
+            raise CompileError(tuple(by_place[:MAX_DIAGNOSTICS]))
 
 
 def compile_error(code: str, message: str, location: Location, *, help: str | None = None) -> CompileError:

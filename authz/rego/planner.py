@@ -6,11 +6,11 @@ Owns the order of the passes and how a head becomes part of its body. Generates 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import names, nodes, program, purity, resolve, safety
+from authz.rego import errors, names, nodes, program, purity, resolve, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import Expander, FlatLiteral
@@ -30,12 +30,18 @@ class Planned:
 
 
 def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
-    """Plan every rule. Raises CompileError."""
+    """Plan every rule. Raises CompileError with what is wrong with any of them, pass by pass."""
     scopes = names.global_names(modules)
-    resolved = [_resolve_module(module, scopes[module.file]) for module in modules]
+    findings = errors.Findings()
+    resolved = [_resolve_module(module, scopes[module.file], findings) for module in modules]
+    findings.check()
     tree = program.build(resolved)
     arity = safety.Arity(_arities(tree))
-    plans = {path: plan_group(group, tree, arity) for path, group in tree.groups.items()}
+    plans: dict[Path, p.RulePlan] = {}
+    for path, group in tree.groups.items():
+        with findings.collect():
+            plans[path] = plan_group(group, tree, arity)
+    findings.check()
     uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
     order = program.check_recursion(tree, uses)
     return Planned(tree, plans, tuple(group.path for group in order), arity)
@@ -54,11 +60,12 @@ def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p
     return tuple(lowerer.steps), named
 
 
-def _resolve_module(module: nodes.Module, scope: names.Globals) -> nodes.Module:
-    rules = tuple(resolve.Resolver(scope).rule(rule) for rule in module.rules)
-    return nodes.Module(
-        module.file, module.package, module.imports, rules, module.rego_version, module.annotations, module.package_location
-    )  # fmt: skip
+def _resolve_module(module: nodes.Module, scope: names.Globals, findings: errors.Findings) -> nodes.Module:
+    rules: list[nodes.Rule] = []
+    for rule in module.rules:
+        with findings.collect():
+            rules.append(resolve.Resolver(scope).rule(rule))
+    return replace(module, rules=tuple(rules))
 
 
 def _arities(tree: Program) -> dict[tuple[str, ...], int]:

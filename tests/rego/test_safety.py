@@ -260,3 +260,10 @@ def test_more_iterations_than_python_can_nest_are_refused_with_a_way_out() -> No
     error = refused(f"p if {{ {body} }}")
     assert (error.code, error.message) == (COMPILE, "more than 16 nested iterations in one body")
     assert error.help == "move a part of the body into a rule of its own"
+
+
+def test_every_rule_that_is_wrong_is_reported_at_once() -> None:
+    with pytest.raises(rego.CompileError) as caught:
+        rego.compile({"a.rego": "package a\np if { x == 1 }\nq if input.ok\nr if { y > 2 }\n", "b.rego": "package b\ns if { z < 3 }\n"})
+    found = [(str(item.location), item.message) for item in caught.value.diagnostics]
+    assert found == [("a.rego:2:8", "var x is unsafe"), ("a.rego:4:8", "var y is unsafe"), ("b.rego:2:8", "var z is unsafe")]
