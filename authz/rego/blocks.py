@@ -82,7 +82,8 @@ class BlockWriter(TextWriter):
             if modifier.value is not None:
                 return f'("value", {name}, {self.atom(modifier.value)})'
             assert modifier.callable_path is not None
-            return f'("call", {name}, {self._callable(modifier.callable_path)})'
+            kind = "rule" if modifier.is_rule else "call"
+            return f'("{kind}", {name}, {self._callable(modifier.callable_path)})'
         assert modifier.value is not None
         path = modifier.path if modifier.root == "input" else ("data", *modifier.path)
         return f'("{modifier.root}", {self.constant(path)}, {self.atom(modifier.value)})'

@@ -21,7 +21,7 @@ def modifier(item: nodes.With, program: Program, atom: Callable[[Term], p.Atom])
     target = ("data", *path)
     group = program.groups.get(target) if root == "data" else None
     if root == "builtin" or (group is not None and group.kind is Kind.FUNCTION):
-        return _function_modifier(path if root == "builtin" else target, item.value, atom)
+        return _function_modifier(path if root == "builtin" else target, item.value, program, atom)
     if root == "data":
         _check_data_target(target, program, item.location)
     return p.Modifier(root, path, atom(item.value))
@@ -38,9 +38,14 @@ def _check_data_target(target: Path, program: Program, location: Location) -> No
             )
 
 
-def _function_modifier(path: Path, value: Term, atom: Callable[[Term], p.Atom]) -> p.Modifier:
-    if isinstance(value, Ref) and isinstance(value.head, Var) and value.head.name in {"builtin", "function"}:
-        return p.Modifier("function", path, None, _names(value))
+def _function_modifier(path: Path, value: Term, program: Program, atom: Callable[[Term], p.Atom]) -> p.Modifier:
+    """Return what replaces a function. A rule does so unevaluated: it is asked where the function is called, as in OPA."""
+    if isinstance(value, Ref) and isinstance(value.head, Var):
+        names = _names(value)
+        if value.head.name in {"builtin", "function"}:
+            return p.Modifier("function", path, None, names)
+        if value.head.name == "data" and len(names) == len(value.args) and ("data", *names) in program.groups:
+            return p.Modifier("function", path, None, ("data", *names), is_rule=True)
     return p.Modifier("function", path, atom(value))
 
 

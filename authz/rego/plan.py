@@ -220,13 +220,14 @@ class LoopRelation:
 class Modifier:
     """One `with`: `root` is input, data or function; `path` what is replaced; `value` by what.
 
-    `callable_path` names the function or built-in that replaces a function, if it is not a value.
+    `callable_path` names the function, built-in or (`is_rule`) rule that replaces a function, if it is not a value.
     """
 
     root: str
     path: Path
     value: Atom | None
     callable_path: Path | None = None
+    is_rule: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,7 +310,7 @@ def replaced(c: Context, name: str, function: Callable[..., Value | None], args:
         return cast(Value, replacement)
     inner = c.fork()
     inner.mocks = None
-    return cast("Value | None", replacement(inner, *args))
+    return cast("Value | None", replacement(inner) if kind == "rule" else replacement(inner, *args))
 
 
 def lifted(function: Callable[..., Any], needs_context: bool, location: Location) -> Callable[..., Value | None]:

@@ -122,7 +122,7 @@ def check_confined(artifact: Artifact) -> None:
         if isinstance(node, ast.Attribute):
             assert node.attr in ATTRIBUTES
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            assert node.value in {"complete", "function", "input", "data", "value", "call"}
+            assert node.value in {"complete", "function", "input", "data", "value", "call", "rule"}
 
 
 @pytest.mark.parametrize("optimize", [True, False])
