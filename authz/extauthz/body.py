@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Final, NamedTuple, NoReturn, Protocol
 
-import orjson
+import msgspec
 
 from authz.extauthz.errors import BadRequestError, quote
 from authz.extauthz.multipart import media_type, parse_multipart
@@ -21,6 +21,7 @@ PARTIAL_BODY: Final = "x-envoy-auth-partial-body"
 
 MAX_QUOTED_BYTES: Final = 64  # the client reads what is quoted: no mirror for whole headers
 
+_skip_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _INT64: Final = range(-(2**63), 2**63)
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
@@ -69,10 +70,10 @@ def parse_body(headers: Headers, body: str, raw_body: bytes, *, only_check: bool
 
 
 def _is_json(payload: bytes) -> bool:
-    """Tell quickly that a payload is JSON; False means only that a closer look is due."""
+    """Tell quickly that a payload is JSON, building nothing of it; False means only that a closer look is due."""
     try:
-        orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        _skip_json(payload)
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 

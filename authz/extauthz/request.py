@@ -35,12 +35,10 @@ def _fill_headers(http: AttributeContext.HttpRequest) -> None:
     Deviation: opa-envoy-plugin shows such policies no headers at all. Built as Envoy itself builds `headers`: lower-case
     names, duplicates joined with `,`, each byte that is not UTF-8 replaced by `!`. `headerMap` stays beside it.
     """
-    joined: dict[str, str] = {}
+    values: dict[str, list[str]] = {}
     for header in http.header_map.headers:
-        name = header.key.lower()
-        value = header.value or _readable(header.raw_value)
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    http.headers.update(joined)
+        values.setdefault(header.key.lower(), []).append(header.value or _readable(header.raw_value))
+    http.headers.update({name: ",".join(parts) for name, parts in values.items()})
 
 
 def _readable(raw: bytes) -> str:

@@ -1,6 +1,7 @@
 """The body of a request, as opa-envoy-plugin shows it."""
 
 from decimal import Decimal
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -34,7 +35,7 @@ def parsed(value: Value) -> Body:
     ],
 )
 def test_json_is_read_exactly(body: str, value: Value) -> None:
-    assert parse_body(JSON, body, b"") == parsed(value)
+    assert parse_body({"content-type": "application/json"}, body, b"") == parsed(value)
 
 
 NOT_JSON = ['["foo" : 42}', "{} {}", "NaN", "Infinity", "-Infinity", "\ufeff1", "'a'", "[1,]", "01", "1.", "{", '"\n"']
@@ -44,25 +45,32 @@ TOO_MUCH = ["[" * 600 + "]" * 600, "[" * 100_000, "1" * 5000, "1e999999999999999
 @pytest.mark.parametrize("body", [*NOT_JSON, *TOO_MUCH])
 def test_what_is_not_strict_json_is_refused(body: str) -> None:
     with pytest.raises(BadRequestError, match=r"^request_parse_error: invalid JSON: "):
-        parse_body(JSON, body, b"")
+        parse_body({"content-type": "application/json"}, body, b"")
 
 
 @pytest.mark.parametrize("body", NOT_JSON)
 def test_what_is_not_strict_json_is_refused_unread_too(body: str) -> None:
     with pytest.raises(BadRequestError):
-        parse_body(JSON, body, b"", only_check=True)
+        parse_body({"content-type": "application/json"}, body, b"", only_check=True)
 
 
 @given(st.text(st.sampled_from('[]{}:,"a1.-e \\ud8'), max_size=8))
 def test_checking_refuses_exactly_what_reading_refuses(body: str) -> None:
     def refused(only_check: bool) -> bool:
         try:
-            parse_body(JSON, body, b"", only_check=only_check)
+            parse_body({"content-type": "application/json"}, body, b"", only_check=only_check)
         except BadRequestError:
             return True
         return False
 
     assert refused(only_check=True) == refused(only_check=False)
+
+
+def test_checking_a_large_body_builds_nothing_of_it() -> None:
+    body = "[" + "[]," * 1_000_000 + "1]"
+    began = process_time()
+    assert parse_body(JSON, body, b"", only_check=True) == NOT_PARSED
+    assert process_time() - began < 0.2
 
 
 def test_bytes_that_are_not_utf8_are_replaced_and_utf16_is_not_guessed() -> None:
