@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed, Unchanged
@@ -22,6 +23,11 @@ logger = logging.getLogger(__name__)
 Compile: TypeAlias = Callable[[str | None], Awaitable[CompileResponse]]
 """Given the active revision, return the policy as it now stands."""
 
+FIRST_RETRY_S: Final = 15.0
+LONGEST_RETRY_S: Final = 600.0
+"""A failed attempt is repeated unasked, each time later: what failed may have been memory, a process or a disk, and then
+no edit comes to say that it is over. A policy that is wrong costs a compile in ten minutes."""
+
 Activate: TypeAlias = Callable[[Compiled], Awaitable[None]]
 """Make the policy the one that decides, or raise and change nothing."""
 
@@ -29,27 +35,47 @@ Activate: TypeAlias = Callable[[Compiled], Awaitable[None]]
 class Refresher:
     """Refreshes one source; one attempt at a time, and another one after it if asked meanwhile."""
 
-    def __init__(self, name: str, compile: Compile, activate: Activate, counters: ActivationCounters, now_ns: Callable[[], int]) -> None:
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        name: str,
+        compile: Compile,
+        activate: Activate,
+        counters: ActivationCounters,
+        now_ns: Callable[[], int],
+        *,
+        first_retry_s: float = FIRST_RETRY_S,
+    ) -> None:
         self.status = RefreshStatus(name)
         self._compile = compile
         self._activate = activate
         self._counters = counters
         self._now_ns = now_ns
         self._is_wanted = asyncio.Event()
+        self._first_retry_s = first_retry_s
 
     def request(self) -> None:
         """Ask `run` for an attempt; several requests before it begins are one."""
         self._is_wanted.set()
 
     async def run(self) -> None:
-        """Refresh whenever asked, until cancelled."""
+        """Refresh whenever asked, and by itself after a failure, until cancelled."""
+        retry_s = self._first_retry_s
         while True:
-            await self._is_wanted.wait()
-            self._is_wanted.clear()
+            is_asked = await self._wait(None if self.status.error is None else retry_s)
+            retry_s = self._first_retry_s if is_asked else min(2 * retry_s, LONGEST_RETRY_S)
             known = self.status.error
             status = await self.refresh()
             if status.error is not None and status.error is not known:  # an unchanged error is no news
                 self._log_failure(status.error)
+
+    async def _wait(self, longest_s: float | None) -> bool:
+        """Wait until an attempt is asked for, or for so long; return whether it was asked for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._is_wanted.wait()
+        is_asked = self._is_wanted.is_set()
+        self._is_wanted.clear()
+        return is_asked
 
     async def refresh(self) -> RefreshStatus:
         """Try once. Whatever goes wrong is in the status returned, not logged; the old snapshot then serves on."""

@@ -75,6 +75,30 @@ def test_the_status_is_not_ok_before_the_first_attempt_has_ended() -> None:
     assert not Scene().refresher.status.is_ok
 
 
+def test_a_failure_is_tried_again_without_being_asked_and_a_success_is_not() -> None:
+    scene = Scene(Compiled("r1", b""), BROKEN, BROKEN, Compiled("r2", b""))
+
+    async def until_it_works() -> None:
+        works = asyncio.Event()
+
+        async def activate(compiled: Compiled) -> None:
+            await scene.activate(compiled)
+            if compiled.revision == "r2":
+                works.set()
+
+        refresher = Refresher("policies/", scene.compile, activate, scene.counters, scene.clock, first_retry_s=0.001)
+        await refresher.refresh()
+        refresher.request()
+        running = asyncio.create_task(refresher.run())
+        async with asyncio.timeout(10):
+            await works.wait()
+        await asyncio.wait({running}, timeout=0.05)
+        running.cancel()
+
+    asyncio.run(until_it_works())
+    assert scene.counted() == {"activated": 2, "policy_compile": 2}
+
+
 def test_going_back_to_what_is_active_clears_the_error() -> None:
     scene = Scene(Compiled("r1", b""), BROKEN, Unchanged("r1"))
     scene.refresh(3)
