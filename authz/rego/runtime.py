@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final, cast
 
 from authz.rego import errors
@@ -83,10 +84,17 @@ def get(base: Value | None, key: Value) -> Value | None:
     if kind is Object:
         return cast(Object, base).get(key)
     if kind is tuple:
-        items = cast("tuple[Value, ...]", base)
-        return items[key] if key.__class__ is int and 0 <= key < len(items) else None
+        return _item(cast("tuple[Value, ...]", base), key)
     if kind is Set:
         return key if key in cast(Set, base) else None
+    return None
+
+
+def _item(items: tuple[Value, ...], key: Value) -> Value | None:
+    if key.__class__ is int:
+        return items[key] if 0 <= key < len(items) else None
+    if key.__class__ is Decimal and 0 <= key < len(items) and key == int(key):
+        return items[int(key)]
     return None
 
 
