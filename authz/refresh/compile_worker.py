@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Final
 from authz import rego
 from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, policy_source
 from authz.errors import ErrorCode
-from authz.refresh.files import read_policy_files
+from authz.refresh.files import fingerprint, read_policy_files
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
 
 OOM_SCORE: Final = "800"
@@ -25,6 +26,10 @@ OOM_SCORE: Final = "800"
 
 NICENESS: Final = 5
 """A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
+
+
+SETTLE_ATTEMPTS: Final = 20
+SETTLE_S: Final = 0.1
 
 
 def load(paths: Iterable[str | Path]) -> PolicySource:
@@ -36,10 +41,27 @@ def load(paths: Iterable[str | Path]) -> PolicySource:
     return source
 
 
+def load_settled(paths: Iterable[str | Path]) -> PolicySource:
+    """Read the policy source at `paths` as it stood at one moment; raises SourceError.
+
+    A `git checkout` or a copy that is still under way must not become a policy, least of all one that lacks a rule which denies.
+    """
+    roots = [Path(path) for path in paths]
+    before = fingerprint(roots)
+    for _ in range(SETTLE_ATTEMPTS):
+        source = load(roots)
+        after = fingerprint(roots)
+        if after == before:
+            return source
+        before = after
+        time.sleep(SETTLE_S)
+    raise SourceError(f"{', '.join(map(str, roots))}: files change faster than they can be read")
+
+
 def answer(request: CompileRequest) -> CompileResponse:
     """Load and compile what is asked for."""
     try:
-        source = load(request.paths)
+        source = load_settled(request.paths)
     except SourceError as error:
         return Failed(error.code, _utf8(error.message), error.help)
     if source.revision == request.known_revision:

@@ -3,13 +3,17 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from authz import rego
+from authz.bundle.directory import SourceError, SourceFile
 from authz.errors import ErrorCode
+from authz.refresh import compile_worker
 from authz.refresh.compiler_process import compile_in_process
+from authz.refresh.files import read_policy_files
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged
 from tests.serving import ALLOW_GET, write
 
@@ -68,6 +72,35 @@ def test_a_message_with_half_a_surrogate_pair_is_reported(tmp_path: Path) -> Non
     response = compile_now(request(tmp_path))
     assert isinstance(response, Failed)
     assert r"key `\ud800` appears twice" in response.message
+
+
+@pytest.mark.parametrize("edits", [1, 3])
+def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edits: int) -> None:
+    write(tmp_path, {"a.rego": "package a"})
+    texts = [f"package a\n{'x' * number} := 1" for number in range(1, edits + 1)]
+
+    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
+        files = read_policy_files(paths)
+        if texts:
+            write(tmp_path, {"a.rego": texts.pop(0)})
+        return files
+
+    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
+    assert list(compile_worker.load_settled([tmp_path]).modules.values()) == [f"package a\n{'x' * edits} := 1"]
+
+
+def test_files_that_never_stand_still_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
+        files = read_policy_files(paths)
+        write(tmp_path, {"a.rego": files[0].content.decode() + "\n"})
+        return files
+
+    write(tmp_path, {"a.rego": "package a"})
+    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
+    with pytest.raises(SourceError, match="change faster than they can be read"):
+        compile_worker.load_settled([tmp_path])
 
 
 def test_files_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
