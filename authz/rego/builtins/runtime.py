@@ -41,11 +41,16 @@ def trace(_note: str) -> bool:
 @builtin("http.send", OBJECT, result=OBJECT, deterministic=False)
 def http_send(request: Object) -> Value:
     """Refuse: a decision must not wait for the network. A request that OPA would refuse is refused in its words."""
+    check_request("http.send", request)
+    raise BuiltinError("http.send: not enabled")
+
+
+def check_request(name: str, request: Object) -> None:
+    """Raise eval_type_error for a request that has an unknown key or lacks a required one."""
     unknown = [key for key in request.ordered() if key not in _HTTP_KEYS]
     if unknown:
         names = ", ".join(json_text(key) for key in unknown)
-        raise BuiltinError(f"http.send: operand 1 invalid request parameters(s): {{{names}}}", EVAL_TYPE)
+        raise BuiltinError(f"{name}: operand 1 invalid request parameters(s): {{{names}}}", EVAL_TYPE)
     missing = [f'"{key}"' for key in ("method", "url") if key not in request]
     if missing:
-        raise BuiltinError(f"http.send: operand 1 missing required request parameters(s): {{{', '.join(missing)}}}", EVAL_TYPE)
-    raise BuiltinError("http.send: not enabled")
+        raise BuiltinError(f"{name}: operand 1 missing required request parameters(s): {{{', '.join(missing)}}}", EVAL_TYPE)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tests.rego.builtins.as_json import call, failure
 
-
 NOT_A_TYPE = (
     "has a primitive type that is NOT VALID -- given: /x/ Expected valid values are:[array boolean integer number null object string]"
 )
