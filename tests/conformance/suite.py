@@ -115,7 +115,7 @@ def main() -> None:
         known = known_failures(version)
         lines = [f"{case} | {known.get(case) or _reason(reason)}" for case, reason in found]
         (HERE / f"failing-{version}.txt").write_text("\n".join([f"# cases of {version} that do not pass, and why", *lines]) + "\n")
-        print(f"{version}: {len(lines)} cases fail")  # noqa: T201
+        print(f"{version}: {len(lines)} cases fail")
 
 
 if __name__ == "__main__":
