@@ -6,6 +6,7 @@ constants. Owns the reading of steps as cells. Knows neither rows nor indexes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias, Union
 
@@ -76,6 +77,20 @@ class HasMember:
 
 
 Cell: TypeAlias = Union[OneOf, Prefix, HasMember]
+
+
+def parts_of(column: Column) -> Iterator[Column]:
+    """Yield the column and every column that is there if it is: its operands, and the paths on the way."""
+    yield column
+    match column:
+        case InputColumn(path):
+            yield from (InputColumn(path[:size]) for size in range(len(path)))
+        case StepColumn(base):
+            yield from parts_of(base)
+        case CallColumn(_, args):
+            for arg in args:
+                if not isinstance(arg, p.Const):
+                    yield from parts_of(arg)
 
 
 def equals(column: Column, *values: Value) -> OneOf:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from authz.rego import plan as p
-from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined, is_presence
+from authz.rego.cells import Cell, Column, Columns, HasMember, OneOf, cell_of, column_of, is_defined, is_presence, parts_of
 from authz.rego.lower import ROOT_CONTEXT
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned
@@ -180,7 +180,7 @@ def _is_used(names: set[str | None], block: p.Block, heads: tuple[p.Atom, ...]) 
 
 def _presence(reading: Reading, untested: dict[Column, None]) -> Iterator[Cell]:
     """Yield the cells of columns that a block reads, and so needs, but that no cell demands to be there."""
-    demanded = {cell.column for cell in reading.cells if not (isinstance(cell, OneOf) and cell.absent)}
+    demanded = {part for cell in reading.cells if not (isinstance(cell, OneOf) and cell.absent) for part in parts_of(cell.column)}
     yield from (is_defined(column) for column in untested if column not in demanded and not reading.stopped)
 
 
