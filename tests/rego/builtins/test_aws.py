@@ -10,6 +10,7 @@ from tests.rego.builtins.as_json import call, failure
 
 CONFIG = {"aws_access_key": "A", "aws_secret_access_key": "S", "aws_region": "r", "aws_service": "s3"}
 REQUEST = {"method": "m", "url": "u"}
+TOKEN: dict[str, Any] = {"aws_session_token": "T"}
 TIME_NS = 1_451_311_705_000_000_000
 
 
@@ -26,7 +27,7 @@ def signature(request: dict[str, Any], **config: Any) -> str:
 
 
 def test_a_request_gets_the_headers_that_aws_wants() -> None:
-    headers = signed({"url": "http://u:p@example.com:80/x", "headers": {"foo": "bar"}}, **{"aws_session_token": "T"})
+    headers = signed({"url": "http://u:p@example.com:80/x", "headers": {"foo": "bar"}}, **TOKEN)
     assert headers["host"] == "example.com:80"
     assert headers["x-amz-date"] == "20151228T140825Z"
     assert headers["x-amz-security-token"] == "T"
