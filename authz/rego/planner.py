@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import errors, names, nodes, program, purity, resolve, safety
+from authz.rego import errors, metadata, names, nodes, program, purity, resolve, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import Expander, FlatLiteral
@@ -33,7 +33,8 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     """Plan every rule. Raises CompileError with what is wrong with any of them, pass by pass."""
     scopes = names.global_names(modules)
     findings = errors.Findings()
-    resolved = [_resolve_module(module, scopes[module.file], findings) for module in modules]
+    expanded = metadata.expand_metadata(modules, scopes)
+    resolved = [_resolve_module(module, scopes[module.file], findings) for module in expanded]
     findings.check()
     tree = program.build(resolved)
     arity = safety.Arity(_arities(tree))

@@ -1,0 +1,179 @@
+"""`rego.metadata.rule()` and `rego.metadata.chain()`: replaced by what the METADATA blocks around the call say.
+
+A pass over parsed modules, as in OPA's compiler: behind it, no such call is left and no
+annotation is needed. Owns which annotations belong to which rule across modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import Any, Final, cast
+
+from authz.rego import errors, nodes
+from authz.rego.names import Globals
+from authz.rego.nodes import Annotation, Location, Rule, Term
+from authz.rego.values import Object, Scalar, Value, from_json
+
+_RULE: Final = ("rego", "metadata", "rule")
+_CHAIN: Final = ("rego", "metadata", "chain")
+_CALLS: Final = frozenset({_RULE, _CHAIN})
+_NOT_BELOW: Final = frozenset({"location", "annotations", "operator", "orelse"})
+
+Path = tuple[Value, ...]
+
+
+def expand_metadata(modules: Iterable[nodes.Module], scopes: Mapping[str, Globals]) -> tuple[nodes.Module, ...]:
+    """Return the modules without calls of `rego.metadata`. Raises CompileError for a scope that is annotated twice."""
+    modules = tuple(modules)
+    known = _collected(modules)
+    return tuple(_expanded(module, scopes[module.file], known) for module in modules)
+
+
+@dataclass(slots=True)
+class _Annotations:
+    """The annotations that count beyond the rule they stand before, by path."""
+
+    documents: dict[Path, Annotation] = field(default_factory=dict)
+    packages: dict[Path, Annotation] = field(default_factory=dict)
+    subpackages: dict[Path, Annotation] = field(default_factory=dict)
+
+
+def _collected(modules: Iterable[nodes.Module]) -> _Annotations:
+    known = _Annotations()
+    for module in modules:
+        if not module.annotations:
+            continue
+        for annotation in module.annotations:
+            if annotation.scope == "package":
+                _note(known.packages, module.package, annotation)
+            elif annotation.scope == "subpackages":
+                _note(known.subpackages, module.package, annotation)
+        for rule in module.rules:
+            for annotation in rule.annotations:
+                if annotation.scope == "document":
+                    _note(known.documents, _path(module, rule), annotation)
+    return known
+
+
+def _note(known: dict[Path, Annotation], path: Path, annotation: Annotation) -> None:
+    first = known.setdefault(path, annotation)
+    if first is not annotation:
+        where = f"{first.location.file}:{first.location.row}"
+        message = f"{annotation.scope} annotation redeclared: {where}"
+        raise errors.compile_error(errors.TYPE, message, annotation.location, help="annotate a document or a package once")
+
+
+def _path(module: nodes.Module, rule: Rule) -> Path:
+    """Return the path of a rule below `data`, as far as it is constant."""
+    ref = rule.head.ref
+    assert isinstance(ref.head, nodes.Var)
+    path: list[Value] = [*module.package, ref.head.name]
+    for step in ref.args:
+        if not isinstance(step, nodes.Scalar):
+            break
+        path.append(step.value)
+    return tuple(path)
+
+
+def _expanded(module: nodes.Module, scope: Globals, known: _Annotations) -> nodes.Module:
+    is_something_else = "rego" in scope.rules or "rego" in scope.imports
+    if is_something_else or not any(_calls(rule) for rule in module.rules):
+        return module
+    return replace(module, rules=tuple(_rule(module, rule, known) for rule in module.rules))
+
+
+def _rule(module: nodes.Module, rule: Rule, known: _Annotations) -> Rule:
+    """Return a rule with its calls replaced; every link of an `else` chain has annotations of its own, which is none."""
+    orelse = None if rule.orelse is None else _rule(module, rule.orelse, known)
+    rule = replace(rule, orelse=orelse) if orelse is not rule.orelse else rule
+    if not _calls(replace(rule, orelse=None)):
+        return rule
+    own = sorted((each for each in rule.annotations if each.scope == "rule"), key=lambda each: each.location.row, reverse=True)
+    constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[0].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
+    rewritten = _Rewriter(constants).node(rule)
+    assert isinstance(rewritten, Rule)
+    return rewritten
+
+
+def _chain(module: nodes.Module, rule: Rule, own: list[Annotation], known: _Annotations) -> Value:
+    """Return the annotations from the rule outwards; the rule has an entry even without any."""
+    path = _path(module, rule)
+    links: list[tuple[Path, Annotation | None]] = [(path, annotation) for annotation in own] or [(path, None)]
+    if path in known.documents:
+        links.append((path, known.documents[path]))
+    if module.package in known.packages:
+        links.append((module.package, known.packages[module.package]))
+    for size in range(len(module.package), 0, -1):
+        if module.package[:size] in known.subpackages:
+            links.append((module.package[:size], known.subpackages[module.package[:size]]))
+    return tuple(_link(path, annotation) for path, annotation in links)
+
+
+def _link(path: Path, annotation: Annotation | None) -> Value:
+    link = Object({"path": path})
+    if annotation is not None:
+        link["annotations"] = from_json(annotation.document)
+    return link
+
+
+def _calls(root: Any) -> bool:
+    """Return whether a node calls `rego.metadata` anywhere; without recursion, for it looks at every rule of every policy."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.__class__ is tuple:
+            waiting.extend(node)
+            continue
+        if node.__class__ is nodes.Call and node.operator in _CALLS:
+            return True
+        if node.__class__ is Rule and node.orelse is not None:
+            waiting.append(node.orelse)
+        waiting.extend([getattr(node, name) for name in _fields(node.__class__)])
+    return False
+
+
+@cache
+def _fields(kind: type) -> tuple[str, ...]:
+    """Return the fields of a kind of node that hold nodes."""
+    if kind.__module__ != nodes.__name__ or kind in {Location, Annotation, nodes.Var, nodes.Scalar}:
+        return ()
+    return tuple(each.name for each in fields(kind) if each.name not in _NOT_BELOW)
+
+
+class _Rewriter:
+    """Puts constants in the place of one rule's calls."""
+
+    def __init__(self, constants: dict[tuple[str, ...], Value]) -> None:
+        self.constants = constants
+
+    def node(self, node: Any) -> Any:
+        """Return a node with its calls replaced; the same node if it has none."""
+        if isinstance(node, tuple):
+            return tuple(map(self.node, node))
+        if isinstance(node, nodes.Call) and node.operator in self.constants and not node.args:
+            return _term(self.constants[node.operator], node.location)
+        if isinstance(node, nodes.TermExpr) and isinstance(node.term, nodes.Call):
+            call = node.term
+            if call.operator in self.constants and len(call.args) == 1:
+                # The form with the result's pattern as an argument, which compiled modules have.
+                return nodes.Unify(_term(self.constants[call.operator], call.location), self.node(call.args[0]))
+        changes = dict(self._changes(node))
+        return replace(node, **changes) if changes else node
+
+    def _changes(self, node: Any) -> Iterator[tuple[str, Any]]:
+        for name in _fields(node.__class__):
+            before = getattr(node, name)
+            after = self.node(before)
+            if after is not before and after != before:
+                yield name, after
+
+
+def _term(value: Value, location: Location) -> Term:
+    """Return the term that is a constant."""
+    if isinstance(value, Object):
+        return nodes.ObjectTerm(tuple((_term(key, location), _term(value[key], location)) for key in value.ordered()), location)
+    if isinstance(value, tuple):
+        return nodes.Array(tuple(_term(item, location) for item in value), location)
+    return nodes.Scalar(cast(Scalar, value), location)
