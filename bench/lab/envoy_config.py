@@ -136,7 +136,7 @@ def _retry_policy(retries: int) -> Config:
     avoid = {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": {"@type": previous}}
     back_off = {"base_interval": "0.005s", "max_interval": "0.05s"}  # by default up to a second, longer than a check may take
     return {
-        "retry_on": "connect-failure,refused-stream,reset",
+        "retry_on": "connect-failure,refused-stream,reset,unavailable",
         "num_retries": retries,
         "retry_host_predicate": [avoid],
         "retry_back_off": back_off,
