@@ -98,7 +98,8 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
             return _unify_outputs(left, right, bound, visible)
         case nodes.SomeIn(key, value, domain):
             read = _read_all((domain,), bound, visible)
-            return None if read is None else read | _pattern(() if key is None else (key,)) | _pattern((value,))
+            matches = None if read is None else _steps((value,) if key is None else (key, value), bound | read, visible)
+            return None if read is None or matches is None else read | matches
         case nodes.Every(_, _, domain, body):
             read = _read_all((domain,), bound, visible)
             inner = {var.name for var in _body_vars(body)} & visible
@@ -357,10 +358,6 @@ def _terms(literal: FlatLiteral) -> Iterator[Term]:
             yield domain
         case nodes.Every(_, _, domain, _):
             yield domain
-
-
-def _pattern(terms: Iterable[Term]) -> frozenset[str]:
-    return frozenset(var.name for term in terms for var in term_vars(term, nested=False))
 
 
 def term_vars(term: Term, *, nested: bool) -> Iterator[Var]:

@@ -50,6 +50,8 @@ def check(text: str, code: str, message: str, place: tuple[int, int] | None = No
         ('p if { [x, {"a": y}] := [input.a, "b"]; true }', "y", None),
         ('p if { {"a": x, "b": y} = {"a": 1}; true }', "x", None),
         ("p if _ == 1", "_", (2, 6)),
+        ("p if { some y.role, z in input.xs; z }", "y", (2, 13)),
+        ("p if { some {w.k: z} in input.xs; z }", "w", None),
         ("p if { true } else := x", "x", None),
     ],
 )
