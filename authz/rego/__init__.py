@@ -29,11 +29,12 @@ def compile(  # noqa: PLR0913 - the options of one operation
     `rego_version` is 0 or 1, for all files or by file name. `strict` also refuses what is unused. `optimize=False` leaves
     out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Raises CompileError.
     """
-    source = compiler.make_source(modules, data, rego_version, optimize)
-    planned = compiler.plan_source(source)
-    if strict:
-        refuse_unused(compiler.parse_source(source))
-    policy = Policy(source, compiler.generate(planned, source), planned)
+    with compiler.collector_paused():
+        source = compiler.make_source(modules, data, rego_version, optimize)
+        planned = compiler.plan_source(source)
+        if strict:
+            refuse_unused(compiler.parse_source(source))
+        policy = Policy(source, compiler.generate(planned, source), planned)
     for path in entrypoints:
         policy.entrypoint(path)
     return policy
