@@ -195,6 +195,8 @@ def rounded(mantissa: int, exponent: int, bits: int = MANTISSA_BITS) -> Float:
     rest = magnitude & ((1 << excess) - 1)
     if rest > half or (rest == half and kept & 1):
         kept += 1
+        if kept.bit_length() > bits:  # carried into the next power of two: what is shifted out is zero
+            kept, excess = kept >> 1, excess + 1
     return sign * kept, exponent + excess
 
 

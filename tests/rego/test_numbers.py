@@ -155,3 +155,15 @@ def test_integers_are_exact(left: int, right: int) -> None:
     assert numbers.add(left, right) == left + right
     assert numbers.sub(left, right) == left - right
     assert numbers.mul(left, right) == left * right
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "total"),
+    [
+        (-(2**64 - 1), Decimal("-0.5"), -(2**64)),
+        (2**64 - 1, Decimal("0.5"), 2**64),
+        (2**64 - 1, Decimal("0.25"), 2**64 - 1),
+    ],
+)
+def test_rounding_up_to_a_power_of_two_keeps_to_the_mantissa(left: int, right: Decimal, total: int) -> None:
+    assert numbers.add(left, right) == total
