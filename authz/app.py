@@ -86,11 +86,11 @@ def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
 
 async def _serve(app: App) -> None:
     signals = Signals(abort=app.abort, reload=app.refresher.request)
-    async with app.listening(), app.watching():
+    async with app.administering(), app.watching():
         if await app.activate_first(signals.stop):
-            async with app.refreshing():
+            async with app.listening(), app.refreshing():
                 await signals.stop.wait()
-        log(logger, "info", "draining")
+                log(logger, "info", "draining")
     log(logger, "info", "stopped")
 
 
@@ -106,12 +106,13 @@ class App:
         checks, activations = CheckCounters(), ActivationCounters()
         activation = Activation(self._pdp, settings, time_ns, self._on_active)
         self.refresher = Refresher(", ".join(config.policies), self._compile, activation.activate, activations, time_ns)
+        self._admin_addr = ""
         self._view = ProcessView(self._pdp, self.refresher, checks, activations, log_writer)
         self._service = CheckService(self._pdp, checks).service() | self._health.service()
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """Listen on every address: checks are denied with `no_policy` until a policy is active. Drains in the end."""
+    async def administering(self) -> AsyncIterator[None]:
+        """Answer probes and operators meanwhile, before the first policy is active and until the drain is over."""
         for name in (OVERALL, AUTHORIZATION):
             self._health.set(name, HealthStatus.NOT_SERVING)
         gc.freeze()  # what is imported lives as long as the process: no collection need look at it again
@@ -119,21 +120,26 @@ class App:
         async with AsyncExitStack() as stack:
             stack.callback(self._view.lag.stop)
             admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr))
-            stack.push_async_callback(admin.stop)  # after the drain: probes must see it
-            server = await self._start_server()
-            stack.push_async_callback(self._drain, server)
-            self._view.servers.append(server)
-            addresses = ", ".join(map(str, server.addresses))
-            log(
-                logger,
-                "info",
-                "listening",
-                version=__version__,
-                addr=addresses,
-                admin_addr=str(admin.address),
-                transport=self._config.transport,
-            )
+            stack.push_async_callback(admin.stop)
+            self._admin_addr = str(admin.address)
+            log(logger, "info", "starting", version=__version__, admin_addr=self._admin_addr)
             yield
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Answer checks meanwhile; drain in the end.
+
+        Begun with a policy active: a replica that starts refuses connections instead of denying what another one
+        could decide, and Envoy asks that one.
+        """
+        server = await self._start_server()
+        self._view.servers.append(server)
+        addresses = ", ".join(map(str, server.addresses))
+        log(logger, "info", "listening", addr=addresses, admin_addr=self._admin_addr, transport=self._config.transport)
+        try:
+            yield
+        finally:
+            await self._drain(server)
 
     async def _start_server(self) -> GrpcServer:
         addresses = [parse_address(text) for text in self._config.addr]
