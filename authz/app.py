@@ -100,6 +100,7 @@ class App:
     def __init__(self, config: Config, settings: SnapshotSettings, paths: tuple[Path, ...], log_writer: LogWriter) -> None:
         self._config = config
         self._paths = paths
+        self._addresses = [parse_address(text) for text in config.addr]
         self._log_writer = log_writer
         self._pdp = PDP()
         self._health = HealthRegistry()
@@ -142,12 +143,11 @@ class App:
             await self._drain(server)
 
     async def _start_server(self) -> GrpcServer:
-        addresses = [parse_address(text) for text in self._config.addr]
         if self._config.transport == "ngh2":
-            return await serve(self._service, addresses)
+            return await serve(self._service, self._addresses)
         from authz.server.grpcio_transport import serve_grpcio  # noqa: PLC0415 - 20 MB, only for who asks for it
 
-        return await serve_grpcio(self._service, addresses)
+        return await serve_grpcio(self._service, self._addresses)
 
     async def _drain(self, server: GrpcServer) -> None:
         self._view.is_draining = True
