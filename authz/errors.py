@@ -31,7 +31,6 @@ class ErrorCode(StrEnum):
     ACTIVATION = "activation"
     IDENTITY = "identity"
     WIRE = "wire"
-    EVALUATION = "evaluation"
 
 
 class AuthzError(Exception):

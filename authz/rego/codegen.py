@@ -130,16 +130,11 @@ class Generator:
         for call, definition in zip(calls[1:], plan.definitions[1:], strict=True):
             location = self.pool.location(definition.location)
             writer.line(f"w = {call}")
-            writer.line("if w is not None:")
-            writer.line("    if v is None: v = w")
-            writer.line(f'    elif v != w: raise conflict("{conflict_kind(plan)}", {location})')
+            writer.join(conflict_kind(plan), location)
 
     def _definition_chain(self, plan: p.RulePlan, index: int, definition: p.Definition) -> str:
         """Add a definition and its `else` chain; return the name of a function for the whole chain."""
-        chain = [definition]
-        while chain[-1].orelse is not None:
-            chain.append(chain[-1].orelse)
-        names = [self._definition(plan, f"d{plan.number}_{index}_{place}", item) for place, item in enumerate(chain)]
+        names = [self._definition(plan, f"d{plan.number}_{index}_{place}", item) for place, item in enumerate(definition.chain())]
         if len(names) == 1:
             return names[0]
         params = ("c", *definition.params)
@@ -201,8 +196,7 @@ class Generator:
 
     def _collector(self, plan: p.RulePlan, index: int, definition: p.Definition) -> str:
         """Add a function that puts every solution of a definition into `out`."""
-        heads = (*definition.keys, definition.value) if definition.key is None else (*definition.keys, definition.key, definition.value)
-        used = used_names((definition.block, heads))
+        used = used_names((definition.block, definition.heads))
 
         def write(writer: BlockWriter) -> None:
             writer.block(definition.block, used)
@@ -240,15 +234,8 @@ def is_deep(plan: p.RulePlan) -> bool:
 
 def single_constant(plan: p.RulePlan) -> bool:
     """Tell whether every definition, `else` branches included, has the same constant value."""
-    values = []
-    for definition in plan.definitions:
-        item: p.Definition | None = definition
-        while item is not None:
-            if not isinstance(item.value, p.Const):
-                return False
-            values.append(item.value.value)
-            item = item.orelse
-    return all(value == values[0] for value in values)
+    values = [item.value for definition in plan.definitions for item in definition.chain()]
+    return all(isinstance(value, p.Const) for value in values) and all(value == values[0] for value in values)
 
 
 def iterates(definition: p.Definition) -> bool:

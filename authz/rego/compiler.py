@@ -85,16 +85,21 @@ def generate(
     generator = Generator(numbers, mocked, overridden)
     for path in final.order:
         generator.rule(final.plans[path], tables.get(path))
-    return make_artifact("policy", generator.code(), planned, tables, source.data)
+    code = generator.code()
+    return make_artifact("policy", code, planned, source.data, _entries(code, planned, tables))
 
 
-def make_artifact(name: str, code: Code, planned: Planned, tables: Mapping[Path, Table], data: Value) -> Artifact:
+def _entries(code: Code, planned: Planned, tables: Mapping[Path, Table]) -> dict[Path, Entry]:
     reads = read_sets(planned)
-    entries = {
+    return {
         path[1:]: Entry(code.functions[path], reads[path], tables[path].info() if path in tables else TableInfo(0, 0, 0))
         for path, plan in planned.plans.items()
         if plan.kind is not Kind.FUNCTION
     }
+
+
+def make_artifact(name: str, code: Code, planned: Planned, data: Value, entries: dict[Path, Entry]) -> Artifact:
+    """Return the artifact of generated code; that of a query has no entry points."""
     pool = code.pool
     functions = tuple(sorted(path for path, plan in planned.plans.items() if plan.kind is Kind.FUNCTION))
     return Artifact(

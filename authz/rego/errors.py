@@ -28,7 +28,6 @@ EVAL_TYPE = "eval_type_error"
 EVAL_BUILTIN = "eval_builtin_error"
 EVAL_INTERNAL = "eval_internal_error"
 EVAL_CANCEL = "eval_cancel_error"
-EVAL_WITH_MERGE = "eval_with_merge_error"
 
 _SHOWN_WIDTH = 160  # columns of a long line of source
 

@@ -8,6 +8,7 @@ which an expression reads `input`, `data` and rules: `c`, or a `with` scope's na
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
@@ -257,6 +258,18 @@ class Definition:
     params: tuple[str, ...]
     location: Location = field(default=NOWHERE, compare=False)
     orelse: Definition | None = None
+
+    @property
+    def heads(self) -> tuple[Atom, ...]:
+        """Every atom of the head: the keys, the member of a set, the value."""
+        return (*self.keys, self.value) if self.key is None else (*self.keys, self.key, self.value)
+
+    def chain(self) -> Iterator[Definition]:
+        """Yield this definition and those of its `else` branches, in order."""
+        item: Definition | None = self
+        while item is not None:
+            yield item
+            item = item.orelse
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,8 @@ def plan_text(plan: p.RulePlan) -> str:
     """Return the plan of one rule."""
     lines = [f"{plan.kind} {'.'.join(plan.path)}"]
     for definition in plan.definitions:
-        item: p.Definition | None = definition
-        word = "rule"
-        while item is not None:
-            lines += _definition(word, item)
-            item, word = item.orelse, "else"
+        for item in definition.chain():
+            lines += _definition("rule" if item is definition else "else", item)
     if plan.default is not None:
         lines += _definition("default", plan.default)
     return "\n".join(lines)

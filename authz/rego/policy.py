@@ -11,6 +11,7 @@ import marshal
 import pickle
 from dataclasses import astuple
 from datetime import UTC, datetime
+from functools import cached_property
 from types import CodeType
 from typing import Any, Final
 
@@ -195,9 +196,9 @@ class Policy:
         block, named = plan_query(planned, query)
         mocked, overridden = scan_modifiers(block)
         artifact, namespace = self._variant(mocked, overridden, strict)
-        all_mocked, all_overridden = scan_modifiers((tuple(planned.plans.values()), block))
+        own_mocked, own_overridden = self._own_modifiers
         numbers = {path: plan.number for path, plan in planned.plans.items()}
-        generator = Generator(numbers, all_mocked, all_overridden, _pool_of(artifact))
+        generator = Generator(numbers, own_mocked | mocked, own_overridden | overridden, _pool_of(artifact))
         names = tuple(named)
         atoms = tuple(named[name] for name in names)
 
@@ -206,13 +207,18 @@ class Policy:
             writer.line(f"out.append(({''.join(writer.atom(atom) + ', ' for atom in atoms)}))")
 
         generator.function("query", ("c", "out"), write)
-        code = compiler.make_artifact("query", generator.code(), planned, {}, artifact.data)
+        code = compiler.make_artifact("query", generator.code(), planned, artifact.data, {})
         return artifact, link(code, namespace)["query"], names
 
     def _plans(self) -> Planned:
         if self._planned is None:
             self._planned = compiler.plan_source(self.source)
         return self._planned
+
+    @cached_property
+    def _own_modifiers(self) -> tuple[frozenset[str], frozenset[Path]]:
+        """The functions and the paths of `data` that the policy's own `with` modifiers replace."""
+        return scan_modifiers(tuple(self._plans().plans.values()))
 
     def _variant(self, mocked: frozenset[str], overridden: frozenset[Path], strict: bool) -> tuple[Artifact, dict[str, Any]]:
         """Return the policy's code, generated again if the query replaces more than the policy does, or is strict.

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from authz.rego import errors, nodes
 from authz.rego.names import ground_path
-from authz.rego.nodes import Location, Ref, Scalar, Term
+from authz.rego.nodes import Location, Scalar, Term
 from authz.rego.render import to_text
 from authz.rego.values import Value
 
@@ -275,13 +275,3 @@ def _recursive(program: Program, trail: list[Path], target: Path) -> errors.Comp
     text = " -> ".join(".".join(path) for path in cycle)
     group = program.groups[target]
     return errors.compile_error(errors.RECURSION, f"rule {group.name} is recursive: {text}", group.location)
-
-
-def string_steps(ref: Ref) -> Path:
-    """Return the leading constant string steps of a reference."""
-    steps = []
-    for arg in ref.args:
-        if not (isinstance(arg, Scalar) and isinstance(arg.value, str)):
-            break
-        steps.append(arg.value)
-    return tuple(steps)

@@ -21,7 +21,6 @@ from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.rule_checks import term_name
 
 DATA = Var("data")
-INPUT = Var("input")
 
 
 @dataclass(slots=True)

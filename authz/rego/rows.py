@@ -80,19 +80,16 @@ class RowReader:
         """
         for index, definition in enumerate(plan.definitions):
             is_chain = definition.orelse is not None
-            raises = any(may_raise(step, self.raising) for part in _orelse(definition) for step in part.block)
-            item: p.Definition | None = definition
-            while item is not None:
+            raises = any(may_raise(step, self.raising) for part in definition.chain() for step in part.block)
+            for item in definition.chain():
                 for reading in self._alternatives(item, item.block):
                     exact = reading.exact and not is_chain and isinstance(item.value, p.Const)
                     cells = reading.cells if exact else tuple(cell for cell in reading.cells if not is_presence(cell))
                     yield Row(index, cells, exact, raises)
-                item = item.orelse
 
     def _alternatives(self, definition: p.Definition, block: p.Block) -> list[Reading]:
-        heads = (*definition.keys, definition.value) if definition.key is None else (*definition.keys, definition.key, definition.value)
-        found = self._block(block, heads, look=True)
-        return found if len(found) <= MAX_ALTERNATIVES else self._block(block, heads, look=False)
+        found = self._block(block, definition.heads, look=True)
+        return found if len(found) <= MAX_ALTERNATIVES else self._block(block, definition.heads, look=False)
 
     def _block(self, block: p.Block, heads: tuple[p.Atom, ...], *, look: bool) -> list[Reading]:
         """Return the alternatives of a block; none if it can never hold. `look` into helper rules, or leave them to code."""
@@ -220,14 +217,7 @@ def raising_rules(planned: Planned) -> dict[Path, bool]:
 def chain(plan: p.RulePlan) -> Iterator[p.Definition]:
     """Yield every definition of a rule, `else` bodies and the default included."""
     for definition in (*plan.definitions, *((plan.default,) if plan.default else ())):
-        yield from _orelse(definition)
-
-
-def _orelse(definition: p.Definition) -> Iterator[p.Definition]:
-    item: p.Definition | None = definition
-    while item is not None:
-        yield item
-        item = item.orelse
+        yield from definition.chain()
 
 
 def _can_conflict(plan: p.RulePlan) -> bool:

@@ -97,9 +97,7 @@ def _write_rows(writer: BlockWriter, plan: p.RulePlan, table: Table, functions: 
     locations = writer.unit.sequence([writer.unit.pool.location(plan.definitions[row.definition].location) for row in table.rows])
     writer.line(f"w = {values}[n]")
     writer.line(f"if w is None: w = {codes}[n](c)")
-    writer.line("if w is not None:")
-    writer.line("    if v is None: v = w")
-    writer.line(f'    elif v != w: raise conflict("complete", {locations}[n])')
+    writer.join("complete", f"{locations}[n]")
 
 
 def _write_next(writer: BlockWriter, table: Table) -> None:

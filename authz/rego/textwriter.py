@@ -54,6 +54,12 @@ class TextWriter:
     def failing(self, condition: str) -> None:
         self.line(f"if {condition}: {self.fail}")
 
+    def join(self, kind: str, location: str) -> None:
+        """Write statements that make `w`, if it is defined, the joint value `v`, or end in a conflict of that kind."""
+        self.line("if w is not None:")
+        self.line("    if v is None: v = w")
+        self.line(f'    elif v != w: raise conflict("{kind}", {location})')
+
     def temporary(self) -> str:
         self.temporaries += 1
         return f"x{self.temporaries}"

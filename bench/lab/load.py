@@ -13,15 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import cast
 
 import uvloop
 
 from bench.lab.client import Request
 from bench.lab.ports import LOOPBACK
 from bench.lab.upstream import END_OF_HEAD, request_size
-
-FINISH_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(slots=True)
