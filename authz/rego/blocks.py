@@ -44,6 +44,8 @@ class BlockWriter(TextWriter):
                 self._relation(call, value)
             case p.Scope():
                 self._scope(step)
+            case p.Bind(name, place):
+                self.line(f"{name} = e[{place}]")
 
     def _enter_loop(self) -> None:
         self.loops += 1

@@ -17,8 +17,8 @@ from authz.rego.planlocals import used_names
 from authz.rego.planner import walk
 from authz.rego.pool import Pool
 from authz.rego.program import Kind, Path
-from authz.rego.table import Table
-from authz.rego.tablecode import write_members, write_values
+from authz.rego.tablecode import TableWriter
+from authz.rego.tables.table import Table, single_constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,7 @@ class Generator:
 
     def rule(self, plan: p.RulePlan, table: Table | None) -> None:
         """Add the functions of one group of rules."""
-        if plan.kind is Kind.FUNCTION:
-            self._value_rule(plan, None)
-        elif plan.kind is Kind.COMPLETE:
+        if plan.kind in {Kind.COMPLETE, Kind.FUNCTION}:
             self._value_rule(plan, table)
         else:
             self._collection_rule(plan, table)
@@ -85,25 +83,39 @@ class Generator:
     def _value_rule(self, plan: p.RulePlan, table: Table | None) -> None:
         """Complete rules and functions: the one value that all definitions agree on, else the default."""
         params = tuple(f"a{index}" for index in range(plan.arity))
-        coded = range(len(plan.definitions)) if table is None else table.coded()
-        calls = [
-            self._definition_chain(plan, index, definition) if index in coded else None for index, definition in enumerate(plan.definitions)
-        ]
-        default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
         arguments = ", ".join(("c", *params))
+        if table is None:
+            calls = [f"{self._definition_chain(plan, index, item)}({arguments})" for index, item in enumerate(plan.definitions)]
+        else:
+            look_up = self._table(plan, table, params)
+        default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
 
         def write(writer: BlockWriter) -> None:
             self._begin(plan, writer)
-            if table is not None:
-                write_values(writer, plan, table, calls, single=single_constant(plan))
+            if table is None:
+                self._join(plan, writer, calls)
             else:
-                self._join(plan, writer, [f"{call}({arguments})" for call in calls])
+                writer.line(f"v = {look_up}({arguments})")
             if default is not None:
                 writer.line("if v is None:")
                 writer.line(f"    v = {default}({', '.join(('c', *(plan.default.params if plan.default else ())))})")
             self._end(plan, writer)
 
         self.function(f"r{plan.number}", ("c", *params), write)
+
+    def _table(self, plan: p.RulePlan, table: Table, params: tuple[str, ...]) -> str:
+        """Add the function that looks a rule's table up, and those of what the table leaves to code; return its name."""
+        add = self._definition if plan.kind in {Kind.COMPLETE, Kind.FUNCTION} else self._collector
+        codes = self.sequence([add(plan, f"d{plan.number}_{index}", item) for index, item in enumerate(table.residuals)])
+
+        def write(writer: BlockWriter) -> None:
+            look_up = TableWriter(writer, plan, table, codes)
+            if plan.kind in {Kind.COMPLETE, Kind.FUNCTION}:
+                look_up.values()
+            else:
+                look_up.members()
+
+        return self.function(f"t{plan.number}", ("c", *params), write)
 
     def _begin(self, plan: p.RulePlan, writer: BlockWriter) -> None:
         if any(plan.path[: len(path)] == path for path in self.overridden):
@@ -176,7 +188,10 @@ class Generator:
     # Sets and objects
 
     def _collection_rule(self, plan: p.RulePlan, table: Table | None) -> None:
-        calls = [self._collector(plan, index, definition) for index, definition in enumerate(plan.definitions)]
+        if table is not None:
+            calls = [self._table(plan, table, ("out",))]
+        else:
+            calls = [self._collector(plan, f"d{plan.number}_{index}", item) for index, item in enumerate(plan.definitions)]
         deep = is_deep(plan)
 
         def write(writer: BlockWriter) -> None:
@@ -184,17 +199,14 @@ class Generator:
             writer.line("out = set()" if plan.kind is Kind.SET else "out = Branch()" if deep else "out = dict()")
             for keys, is_set in plan.places:
                 writer.line(f"reserve(out, {self.pool.constant(keys)}, {is_set})")
-            if table is not None:
-                write_members(writer, table, list(calls), plan.kind)
-            else:
-                for call in calls:
-                    writer.line(f"{call}(c, out)")
+            for call in calls:
+                writer.line(f"{call}(c, out)")
             writer.line("v = Set(out)" if plan.kind is Kind.SET else "v = grown(out)" if deep else "v = Object(out)")
             self._end(plan, writer)
 
         self.function(f"r{plan.number}", ("c",), write)
 
-    def _collector(self, plan: p.RulePlan, index: int, definition: p.Definition) -> str:
+    def _collector(self, plan: p.RulePlan, name: str, definition: p.Definition) -> str:
         """Add a function that puts every solution of a definition into `out`."""
         used = used_names((definition.block, definition.heads))
 
@@ -203,7 +215,7 @@ class Generator:
             if not is_dead(definition):
                 writer.line(self._collect(plan, writer, definition))
 
-        return self.function(f"d{plan.number}_{index}", ("c", "out"), write)
+        return self.function(name, ("c", "out", *definition.params), write)
 
     def _collect(self, plan: p.RulePlan, writer: BlockWriter, definition: p.Definition) -> str:
         if plan.kind is Kind.SET:
@@ -230,12 +242,6 @@ def is_dead(definition: p.Definition) -> bool:
 def is_deep(plan: p.RulePlan) -> bool:
     """Tell whether an object's rules have several keys, or sets as values."""
     return any(len(definition.keys) != 1 or definition.key is not None for definition in plan.definitions)
-
-
-def single_constant(plan: p.RulePlan) -> bool:
-    """Tell whether every definition, `else` branches included, has the same constant value."""
-    values = [item.value for definition in plan.definitions for item in definition.chain()]
-    return all(isinstance(value, p.Const) for value in values) and all(value == values[0] for value in values)
 
 
 def iterates(definition: p.Definition) -> bool:

@@ -17,7 +17,8 @@ from authz.rego.optimize import optimized
 from authz.rego.planner import Planned, plan_modules
 from authz.rego.program import Kind, Path
 from authz.rego.reads import read_sets
-from authz.rego.table import Table, TableBuilder
+from authz.rego.tables.expressions import World
+from authz.rego.tables.table import Table, TableBuilder
 from authz.rego.values import EMPTY_OBJECT, Document, Value, from_json
 
 
@@ -69,7 +70,7 @@ def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], moc
     if not source.optimize:
         return planned, {}
     better = optimized(planned, source.data, overridden)
-    builder = TableBuilder(better, mocked, overridden)
+    builder = TableBuilder(better, World(source.data, mocked, overridden))
     made = {path: builder.build(better.plans[path]) for path in better.order}
     return better, {path: table for path, table in made.items() if table is not None}
 

@@ -106,7 +106,7 @@ def _tables(source: Source, entries: Paths) -> Iterator[str]:
     final, tables = compiler.tables_of(planned, source, overridden, mocked)
     for path in shown(final, entries):
         if path in tables:
-            yield table_text(final.plans[path], tables[path])
+            yield table_text(tables[path])
         else:
             yield f"no table for {'.'.join(path)}: its code is the shortest test"
 

@@ -14,7 +14,7 @@ from authz.rego.nodes import Location
 from authz.rego.planner import Planned
 from authz.rego.program import Path
 from authz.rego.runtime import get, get_data
-from authz.rego.values import EMPTY_OBJECT, EMPTY_SET, Value
+from authz.rego.values import EMPTY_OBJECT, EMPTY_SET, Object, Set, Value
 
 T = TypeVar("T")
 
@@ -61,8 +61,12 @@ class Folder:
         return tuple(steps), known
 
     def _fold(self, step: p.Step) -> p.Step | p.Const:
+        if isinstance(step, p.Check) and isinstance(step.cond, p.Holds):
+            return replace(step, cond=p.Holds(_searched(step.cond.call)))
         if not isinstance(step, p.Let):
             return step
+        if isinstance(step.expr, p.CallBuiltin):
+            return replace(step, expr=_searched(step.expr))
         if not self._is_constant(step.expr):
             return step
         found = self._constant(step.expr)
@@ -105,6 +109,16 @@ class Folder:
             case p.Check(p.Every() as cond):
                 return replace(step, cond=replace(cond, block=self.block(cond.block, known)[0]))
         return step
+
+
+def _searched(call: p.CallBuiltin) -> p.CallBuiltin:
+    """Return `x in constants` with the constants as a set: one look-up instead of a comparison with each."""
+    match call.name, call.args:
+        case "internal.member_2", (item, p.Const(tuple() as values)):
+            return replace(call, args=(item, p.Const(Set(values))))
+        case "internal.member_2", (item, p.Const(Object() as values)):
+            return replace(call, args=(item, p.Const(Set(values.values()))))
+    return call
 
 
 def substituted(node: T, known: dict[str, p.Const]) -> T:

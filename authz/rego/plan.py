@@ -241,7 +241,16 @@ class Scope:
     location: Location = field(default=NOWHERE, compare=False)
 
 
-Step: TypeAlias = Union[Let, Check, Loop, LoopRelation, Scope]
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Bind a local to the value at a place in what a table knows of the row (`e`): the row is one turn of an iteration."""
+
+    name: str
+    place: int
+    location: Location = field(default=NOWHERE, compare=False)
+
+
+Step: TypeAlias = Union[Let, Check, Loop, LoopRelation, Scope, Bind]
 Block: TypeAlias = tuple[Step, ...]
 
 # Rules.

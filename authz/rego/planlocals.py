@@ -42,7 +42,7 @@ def free_names(block: p.Block, heads: tuple[p.Atom, ...]) -> tuple[str, ...]:
 
 def _bound_by(item: object) -> Iterator[str]:
     match item:
-        case p.Let(name) | p.Scope(name):
+        case p.Let(name) | p.Scope(name) | p.Bind(name):
             yield name
         case p.Loop(_, key, value) | p.Every(_, _, key, value):
             yield from (name for name in (key, value) if name is not None)

@@ -164,5 +164,5 @@ def _parts(kind: type) -> tuple[str, ...] | None:
     return tuple(
         field.name
         for field in reversed(fields(kind))
-        if field.name not in {"location", "ctx", "path", "params", "number", "places"} or kind is p.Input or kind is p.BaseData
+        if field.name not in {"location", "ctx", "path", "params", "number", "places", "place"} or kind is p.Input or kind is p.BaseData
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from authz.rego import plan as p
-from authz.rego.cells import CallColumn, Cell, Column, HasMember, InputColumn, OneOf, Prefix, StepColumn
 from authz.rego.render import to_text
-from authz.rego.table import Table
+from authz.rego.tables.cells import cell_text
+from authz.rego.tables.columns import column_text
+from authz.rego.tables.table import EXACT, Table
 
 MAX_VALUES = 8
 """Constants of a cell that are shown; the rest is counted."""
@@ -134,39 +135,13 @@ def _atom(atom: p.Atom) -> str:
 # Tables
 
 
-def table_text(plan: p.RulePlan, table: Table) -> str:
-    """Return a table: its columns, the most selective first, and its rows with their cells."""
-    lines = [f"table {'.'.join(table.path)}: {len(table.rows)} rows, {len(table.columns)} columns"]
-    for column in table.columns:
-        lines.append(f"  column {_column(column.column)}: {type(column.index).__name__}, {len(column.index.masks)} keys")
-    for number, row in enumerate(table.rows):
-        location = plan.definitions[row.definition].location
-        lines.append(f"  row {number}{'' if row.exact else ' + residual'}  # {location}")
-        lines += [f"    {_cell(cell)}" for cell in row.cells]
+def table_text(table: Table) -> str:
+    """Return a table: what it looks up, how its rows are filed, and the rows with their cells."""
+    counts = f"{len(table.rows)} rows, {len(table.filings)} columns, {len(table.spaces)} spaces, {len(table.residuals)} residuals"
+    lines = [f"table {'.'.join(table.path)}: {counts}", *(f"  note {note}" for note in table.notes)]
+    for filing in table.filings.values():
+        lines.append(f"  column {column_text(filing.dimension.column)}: {' '.join(filter(None, filing.dimension.kind))}")
+    for number, (row, code) in enumerate(zip(table.rows, table.codes, strict=True)):
+        lines.append(f"  row {number}{'' if code == EXACT else f' + residual {code}'}  # {table.locations[number]}")
+        lines += [f"    {cell_text(cell)}" for cell in row.cells]
     return "\n".join(lines)
-
-
-def _column(column: Column) -> str:
-    match column:
-        case InputColumn(path):
-            return "input" + "".join(f"[{to_text(step)}]" for step in path)
-        case StepColumn(base, key):
-            return f"{_column(base)}[{to_text(key)}]"
-        case CallColumn(name, args):
-            return f"{name}({', '.join(to_text(arg.value) if isinstance(arg, p.Const) else _column(arg) for arg in args)})"
-
-
-def _cell(cell: Cell) -> str:
-    name = _column(cell.column)
-    match cell:
-        case Prefix(_, prefix):
-            return f"{name} starts with {to_text(prefix)}"
-        case HasMember(_, member):
-            return f"{to_text(member)} in {name}"
-        case OneOf(_, values, within, _, absent):
-            shown = ", ".join(to_text(value) for value in values[:MAX_VALUES]) + (
-                f", … ({len(values)})" if len(values) > MAX_VALUES else ""
-            )
-            if not values:
-                return f"{name} is absent" if absent else f"{name} is present"
-            return f"{name} {'in' if within else 'not in'} {{{shown}}}{' or absent' if absent else ''}"

@@ -14,9 +14,11 @@ from authz.rego import plan as p
 from authz.rego.lower import ROOT_CONTEXT
 
 CHEAP: Final = frozenset({
-    "contains", "count", "endswith", "equal", "glob.match", "gt", "gte", "internal.member_2", "lower", "lt", "lte",
-    "neq", "net.cidr_contains", "object.get", "regex.match", "split", "startswith", "trim",
-    "trim_left", "trim_prefix", "trim_right", "trim_space", "trim_suffix", "upper",
+    "abs", "ceil", "contains", "count", "div", "endswith", "equal", "floor", "glob.match", "gt", "gte", "indexof", "internal.member_2",
+    "is_array", "is_boolean", "is_null", "is_number", "is_object", "is_set", "is_string", "lower", "lt", "lte", "minus", "mul", "neq",
+    "net.cidr_contains", "object.get", "plus", "re_match", "regex.match", "rem", "round", "split", "startswith",
+    "strings.any_prefix_match", "strings.any_suffix_match", "substring", "to_number", "trim", "trim_left", "trim_prefix", "trim_right",
+    "trim_space", "trim_suffix", "type_name", "upper",
 })  # fmt: skip
 """Deterministic built-ins whose cost is bounded by the size of an input string."""
 

@@ -338,7 +338,7 @@ def lifted(function: Callable[..., Any], needs_context: bool, location: Location
 EXPORTED: Final[dict[str, Any]] = {
     "BOOL": BOOL, "BuiltinError": BuiltinError, "Branch": _Branch, "COLLECTIONS": COLLECTIONS, "FALSE": FALSE, "MISSING": MISSING,
     "ONCE": (None,), "Object": Object, "Set": Set, "TRUE": TRUE, "conflict": conflict, "document": document, "get": get,
-    "get_data": get_data, "grown": grown, "items": items, "keys_of": keys_of, "overridden": overridden, "plant": plant,
+    "get_data": get_data, "grown": grown, "items": items, "key_text": str, "keys_of": keys_of, "overridden": overridden, "plant": plant,
     "put": put, "reserve": reserve, "replaced": replaced, "scope": scope, "spend": spend, "values_of": values_of,
-    "dict": dict, "len": len, "list": list, "set": set, "tuple": tuple, "__builtins__": {},
+    "dict": dict, "int": int, "len": len, "list": list, "set": set, "sorted": sorted, "tuple": tuple, "__builtins__": {},
 }  # fmt: skip

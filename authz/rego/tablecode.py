@@ -1,130 +1,263 @@
-"""Python text for a table's look-up inside its rule's function.
+"""Python text for a table's look-up: a function of its own beside its rule's.
 
-Owns the order of tests: columns one after the other while candidate rows are left, then exact rows,
-then residual code. Differs from the table-free text only in what it does not run.
+Owns the order of tests: columns, then space after space, then the rows that are left, exact ones by their values and others by their
+residual code. Differs from the table-free text only in what it does not run.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
+from collections.abc import Callable
 
 from authz.rego import plan as p
 from authz.rego.blocks import BlockWriter
-from authz.rego.cells import CallColumn, Column, InputColumn, StepColumn
-from authz.rego.index import HashIndex
 from authz.rego.lower import ROOT_CONTEXT
 from authz.rego.program import Kind
-from authz.rego.table import Table, TableColumn
+from authz.rego.tables.columns import CallColumn, Column, InputColumn, KeyColumn, Operand, ParamColumn, SizeColumn, StepColumn
+from authz.rego.tables.dimensions import CLASS, Dimension
+from authz.rego.tables.spaces import Space
+from authz.rego.tables.table import EXACT, HIT, Table, single_constant
 
 
-def write_lookup(writer: BlockWriter, table: Table) -> None:
-    """Write statements that leave the candidate rows in `m`."""
-    depth = writer.depth
-    columns: dict[Column, str] = {}
-    for index, column in enumerate(table.columns):
-        name = _column(writer, column.column, columns)
-        writer.line(f"m {'=' if index == 0 else '&='} {_select(writer, column, name)}")
-        if index + 1 < len(table.columns):
-            writer.line("if m:")
-            writer.depth += 1
-    writer.depth = depth
+class TableWriter:
+    """Writes the body of one table's function. `codes` names a module-level tuple with the functions of its residuals.
 
+    INVARIANT: `columns`, `components` hold the names of what is computed at the outermost depth, or at the present one.
+    """
 
-def _select(writer: BlockWriter, column: TableColumn, name: str) -> str:
-    pool = writer.unit.pool
-    if isinstance(column.index, HashIndex):
-        return f"{pool.table(column.index.masks)}.get({name}, {pool.table(column.index.other)})"
-    return f"{pool.table(column.index)}.select({name})"
+    def __init__(self, writer: BlockWriter, plan: p.RulePlan, table: Table, codes: str) -> None:
+        self.writer = writer
+        self.plan = plan
+        self.table = table
+        self.codes = codes
+        self.columns: dict[Column, str] = {}
+        self.components: dict[int, str] = {}
+        self._names: dict[int, str] = {}
+        self.is_single = plan.kind in {Kind.COMPLETE, Kind.FUNCTION} and single_constant(plan)
 
+    @property
+    def decides(self) -> bool:
+        """Tell whether to find a row is to have decided."""
+        return self.table.only_hits and not self.table.always
 
-def _column(writer: BlockWriter, column: Column, known: dict[Column, str]) -> str:
-    """Write the column's value, once; return the name that holds it (None where it is absent)."""
-    if column in known:
-        return known[column]
-    match column:
-        case InputColumn(path):
-            name = writer.input_path(ROOT_CONTEXT, tuple(p.Const(step) for step in path))
-        case StepColumn(base, key):
-            source = _column(writer, base, known)
-            name = writer.temporary()
-            writer.line(f"{name} = {writer.lookup(source, p.Const(key))}")
-        case CallColumn():
-            name = _call(writer, column, known)
-    known[column] = name
-    return name
+    # Finding rows
 
-
-def _call(writer: BlockWriter, column: CallColumn, known: dict[Column, str]) -> str:
-    operands = [arg if isinstance(arg, p.Const) else p.Local(_column(writer, arg, known)) for arg in column.args]
-    needed = [operand.name for operand in operands if isinstance(operand, p.Local)]
-    name = writer.temporary()
-    writer.line(f"{name} = None")
-    writer.line(f"if {' and '.join(f'{operand} is not None' for operand in needed)}:")
-    writer.depth += 1
-    writer.assign(name, p.CallBuiltin(ROOT_CONTEXT, column.name, tuple(operands)))
-    writer.depth -= 1
-    return name
-
-
-def write_values(writer: BlockWriter, plan: p.RulePlan, table: Table, functions: list[str | None], *, single: bool) -> None:
-    """Write statements that leave the joint value of the candidate rows in `v`."""
-    write_lookup(writer, table)
-    writer.line("v = None")
-    if single and table.settled:
-        first = next(row for row in table.rows if row.exact)
-        writer.line(f"if m & {writer.unit.pool.table(table.settled)}: v = {_value(writer, plan, first.definition)}")
-        if table.settled == (1 << len(table.rows)) - 1:
+    def lookup(self) -> None:
+        """Write statements that leave the candidate rows in `m`, in ascending order; or that return, if what they are decides."""
+        writer = self.writer
+        if not self.decides:
+            writer.line(f"m = {self._table(self.table.always)}" if self.table.always else "m = ()")
+        uses = Counter(number for space in self.table.spaces for number in space.others)
+        for space in self.table.spaces:
+            for number in space.singles:
+                self._component(number)
+            for number in space.others:
+                if uses[number] > 1 or not space.singles:
+                    self._component(number)
+        for space in self.table.spaces:
+            self._space(space)
+        if self.decides:
             return
-        writer.line("else:")
+        if self.table.repeats:
+            writer.line("if m: m = sorted(set(m))")
+        elif len(self.table.spaces) + bool(self.table.always) > 1:
+            writer.line("if m: m = sorted(m)")
+
+    def _space(self, space: Space) -> None:
+        writer, depth = self.writer, self.writer.depth
+        kept = dict(self.columns), dict(self.components), dict(writer.prefixes)
+        found = self._table(space.root)
+        if space.singles:
+            names = [self._component(number) for number in space.singles]
+            key = names[0] if len(names) == 1 else f"({', '.join(names)})"
+            found = f"{found}.get({key})"
+            if space.others:
+                found = self._below(found)
+        names = [self._component(number) for number in space.others]
+        for place, name in enumerate(names):
+            component = writer.temporary()
+            writer.line(f"for {component} in {name}:")
+            writer.depth += 1
+            found = f"{found}.get({component})"
+            if place + 1 < len(names):
+                found = self._below(found)
+        self._bucket(found)
+        writer.depth = depth
+        self.columns, self.components, writer.prefixes = kept
+
+    def _below(self, found: str) -> str:
+        """Write the way into a level of dictionaries; return the name that holds it."""
+        name = self.writer.temporary()
+        self.writer.line(f"{name} = {found}")
+        self.writer.line(f"if {name} is not None:")
+        self.writer.depth += 1
+        return name
+
+    def _bucket(self, found: str) -> None:
+        writer = self.writer
+        bucket = writer.temporary()
+        writer.line(f"{bucket} = {found}")
+        if not self.table.hits:
+            writer.line(f"if {bucket} is not None: m += {bucket}")
+            return
+        writer.line(f"if {bucket} is not None:")
+        if self.table.only_hits:
+            writer.line(f"    return {self._first_value()}")
+            return
+        writer.line(f"    if {bucket} is {HIT}: return {self._first_value()}")
+        writer.line(f"    m += {bucket}")
+
+    def _table(self, content: object) -> str:
+        if id(content) not in self._names:
+            self._names[id(content)] = self.writer.unit.pool.table(content)
+        return self._names[id(content)]
+
+    # Columns
+
+    def _component(self, number: int) -> str:
+        """Write what a dimension's value is filed under; return the name that holds it (of several: in a sequence)."""
+        known = self.components.get(number)
+        if known is not None:
+            return known
+        filing = self.table.filings[number]
+        value = self._column(filing.dimension.column)
+        self.components[number] = name = self._selected(filing.dimension, filing.index, value)
+        return name
+
+    def _selected(self, dimension: Dimension, index: object, value: str) -> str:
+        if index is None:
+            return value
+        name = self.writer.temporary()
+        if dimension.kind == CLASS:
+            self.writer.line(f"{name} = {self._table(index.classes)}.get({value}, 0)")  # type: ignore[attr-defined]
+        else:
+            self.writer.line(f"{name} = {self._table(index)}.select({value})")
+        return name
+
+    def _column(self, column: Column) -> str:
+        """Write the column's value, once; return the name that holds it (None where it is absent)."""
+        known = self.columns.get(column)
+        if known is not None:
+            return known
+        writer = self.writer
+        match column:
+            case InputColumn(path):
+                name = writer.input_path(ROOT_CONTEXT, tuple(p.Const(step) for step in path))
+            case ParamColumn(index):
+                name = f"a{index}"
+            case StepColumn():
+                name = self._step(column)
+            case SizeColumn(base, kind):
+                source, name = self._column(base), writer.temporary()
+                writer.line(f"{name} = len({source}) if {source}.__class__ is {'tuple' if kind == 'array' else 'Object'} else None")
+            case KeyColumn(base):
+                source, name = self._column(base), writer.temporary()
+                writer.line(f"{name} = key_text({source}) if {source}.__class__ is int else {source}")
+            case CallColumn():
+                name = self._call(column)
+        self.columns[column] = name
+        return name
+
+    def _step(self, column: StepColumn) -> str:
+        writer = self.writer
+        base, key = self._operand(column.base), column.key
+        if isinstance(key, p.Const) and not column.is_data:
+            name = writer.temporary()
+            writer.line(f"{name} = {writer.lookup(base, key)}")
+            return name
+        found = self._operand(key)
+        name = writer.temporary()
+        text = f"get_data({base}, ({found}, ))" if column.is_data else f"get({base}, {found})"
+        writer.line(f"{name} = {text}" + ("" if isinstance(key, p.Const) else f" if {found} is not None else None"))
+        return name
+
+    def _call(self, column: CallColumn) -> str:
+        operands = [arg if isinstance(arg, p.Const) else p.Local(self._column(arg)) for arg in column.args]
+        needed = [operand.name for operand in operands if isinstance(operand, p.Local)]
+        writer, name = self.writer, self.writer.temporary()
+        writer.line(f"{name} = None")
+        writer.line(f"if {' and '.join(f'{operand} is not None' for operand in needed)}:")
         writer.depth += 1
-    _write_rows(writer, plan, table, functions, single=single)
-    writer.depth = 1
+        writer.assign(name, p.CallBuiltin(ROOT_CONTEXT, column.name, tuple(operands)))
+        writer.depth -= 1
+        return name
 
+    def _operand(self, operand: Operand) -> str:
+        return self.writer.constant(operand.value) if isinstance(operand, p.Const) else self._column(operand)
 
-def _write_rows(writer: BlockWriter, plan: p.RulePlan, table: Table, functions: list[str | None], *, single: bool) -> None:
-    codes = writer.unit.sequence([functions[row.definition] if not row.exact else "None" for row in table.rows])
-    _write_next(writer, table)
-    if single and table.settled == table.exact:
-        writer.line(f"v = {codes}[n](c)")
-        writer.line("if v is not None: break")
-        return
-    values = writer.unit.sequence([_value(writer, plan, row.definition) if row.exact else "None" for row in table.rows])
-    if single:
-        writer.line(f"v = {values}[n]")
-        writer.line(f"if v is None: v = {codes}[n](c)")
-        writer.line("if v is not None: break")
-        return
-    locations = writer.unit.sequence([writer.unit.pool.location(plan.definitions[row.definition].location) for row in table.rows])
-    writer.line(f"w = {values}[n]")
-    writer.line(f"if w is None: w = {codes}[n](c)")
-    writer.join("complete", f"{locations}[n]")
+    # Running rows
 
+    def values(self) -> None:
+        """Write statements that return the joint value of the candidate rows of a complete rule or a function."""
+        self.lookup()
+        writer = self.writer
+        if self.is_single:
+            return self._first()
+        writer.line("v = None")
+        in_chains = any(definition.orelse is not None for definition in self.plan.definitions)
+        if in_chains:
+            writer.line("done, at = -1, 0")
+        self._each_row()
+        if in_chains:
+            # The first body of an `else` chain that has a value is the only one.
+            writer.line(f"chain, position = {self._table(self.table.places)}[n]")
+            writer.line("if chain == done and position != at: continue")
+        self._run("w", lambda row: f"{row}[-1]")
+        if in_chains:
+            writer.line("if w is not None: done, at = chain, position")
+        writer.join("function" if self.plan.kind is Kind.FUNCTION else "complete", f"{self._table(self.table.locations)}[n]")
+        writer.depth = 1
+        return writer.line("return v")
 
-def _write_next(writer: BlockWriter, table: Table) -> None:
-    """Write the head of the loop over candidate rows: `n` is the next, and rows that would run the same code are taken out with it."""
-    writer.line("while m:")
-    writer.depth += 1
-    writer.line("low = m & -m")
-    writer.line("n = low.bit_length() - 1")
-    if len({row.definition for row in table.rows}) == len(table.rows):
-        writer.line("m ^= low")
-        return
-    shared: dict[int, int] = defaultdict(int)
-    for number, row in enumerate(table.rows):
-        shared[row.definition] |= 1 << number
-    same = [1 << number if row.exact else shared[row.definition] & ~table.exact for number, row in enumerate(table.rows)]
-    writer.line(f"m &= ~{writer.unit.pool.table(tuple(same))}[n]")
+    def _first(self) -> None:
+        """Write statements that return the one value that there is, if some row holds."""
+        writer = self.writer
+        if self.decides:
+            return writer.line("return None")
+        self._each_row()
+        self._run("v", lambda _: self._first_value())
+        writer.line("if v is not None: return v")
+        writer.depth = 1
+        return writer.line("return None")
 
+    def _first_value(self) -> str:
+        return self.writer.atom(self.plan.definitions[0].value)
 
-def _value(writer: BlockWriter, plan: p.RulePlan, definition: int) -> str:
-    return writer.atom(plan.definitions[definition].value)
+    def members(self) -> None:
+        """Write statements that run the candidate rows of a partial set or object."""
+        self.lookup()
+        self._each_row()
+        writer = self.writer
+        values = self._values()
+        arguments = f"c, out, {values}[n]"
+        if EXACT in self.table.codes:
+            writer.line(f"i = {self._codes()}[n]")
+            writer.line(f"if i >= 0: {self.codes}[i]({arguments})")
+            if self.plan.kind is Kind.SET:
+                writer.line(f"else: out.add({values}[n][-2])")
+            else:
+                writer.line(f"else: put(out, {values}[n][0], {values}[n][-1], {self._table(self.table.locations)}[n])")
+        else:
+            writer.line(f"{self.codes}[{self._codes()}[n]]({arguments})")
+        writer.depth = 1
 
+    def _each_row(self) -> None:
+        self.writer.line("for n in m:")
+        self.writer.depth += 1
 
-def write_members(writer: BlockWriter, table: Table, functions: list[str | None], kind: Kind) -> None:
-    """Write statements that run the candidate rows' collectors of a partial set or object."""
-    assert kind in {Kind.SET, Kind.OBJECT}
-    write_lookup(writer, table)
-    codes = writer.unit.sequence([functions[row.definition] for row in table.rows])
-    _write_next(writer, table)
-    writer.line(f"{codes}[n](c, out)")
-    writer.depth -= 1
+    def _run(self, name: str, exact: Callable[[str], str]) -> None:
+        """Write statements that leave the value of row `n` in `name`."""
+        writer = self.writer
+        params = "".join(f", a{index}" for index in range(self.plan.arity))
+        call = f"{self.codes}[i](c, {self._values()}[n]{params})"
+        if not self.table.residuals:
+            writer.line(f"{name} = {exact(f'{self._values()}[n]')}")
+            return
+        writer.line(f"i = {self._codes()}[n]")
+        writer.line(f"{name} = {call}" + (f" if i >= 0 else {exact(f'{self._values()}[n]')}" if EXACT in self.table.codes else ""))
+
+    def _codes(self) -> str:
+        return self._table(self.table.codes)
+
+    def _values(self) -> str:
+        return self._table(self.table.values)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 from authz.rego.builtins.regex import CACHED_PATTERNS, Regex, contains
-from authz.rego.builtins.regex_syntax import MAX_PATTERN, PatternError, escaped
+from authz.rego.builtins.regex_syntax import MAX_PATTERN, PLAIN, PatternError, escaped
 from authz.rego.builtins.registry import ARRAY, BOOLEAN, NULL_T, STRING, builtin, element_error
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.values import Null, Value
@@ -35,7 +35,12 @@ class _Translator:
     def run(self) -> str:
         out: list[str] = []
         while self.at < len(self.pattern):
-            out.append(self.item())
+            plain = PLAIN.match(self.pattern, self.at)
+            if plain is not None:
+                out.append(plain.group())
+                self.at = plain.end()
+            else:
+                out.append(self.item())
         # An alternative left open ends with the pattern, as in gobwas.
         return "".join(out) + ")" * self.depth
 
@@ -103,12 +108,28 @@ class _Translator:
         return "".join(members)
 
 
-@lru_cache(CACHED_PATTERNS)
-def compiled(pattern: str, delimiters: str) -> Regex:
-    """Return the matcher; `*` and `?` do not match a character of `delimiters`. Raises PatternError."""
+def is_valid(pattern: str, delimiters: str) -> bool:
+    """Tell whether it is a pattern. Only ranges and alternatives can be wrong, and most have none."""
+    if len(pattern) <= MAX_PATTERN // 8 and "[" not in pattern and "{" not in pattern:
+        return True
+    try:
+        expression(pattern, delimiters)
+    except PatternError:
+        return False
+    return True
+
+
+def expression(pattern: str, delimiters: str) -> str:
+    """Return the regular expression that a pattern is; `*` and `?` do not match a character of `delimiters`. Raises PatternError."""
     if len(pattern) > MAX_PATTERN // 8:
         raise PatternError(f"pattern has more than {MAX_PATTERN // 8} characters")
-    return Regex(rf"\A(?:{_Translator(pattern, delimiters).run()})\z")
+    return rf"\A(?:{_Translator(pattern, delimiters).run()})\z"
+
+
+@lru_cache(CACHED_PATTERNS)
+def compiled(pattern: str, delimiters: str) -> Regex:
+    """Return the matcher of a pattern. Raises PatternError."""
+    return Regex(expression(pattern, delimiters))
 
 
 def delimiters_of(value: Value) -> str:

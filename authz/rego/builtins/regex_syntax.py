@@ -7,6 +7,7 @@ those, so that pattern, engine and OPA agree, over text and over UTF-8 bytes. It
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from authz.rego.builtins.octets import without_surrogates
@@ -16,6 +17,9 @@ MAX_PATTERN: Final = 32_768
 
 MAX_NESTING: Final = 1_000
 """Groups within groups that Go allows."""
+
+PLAIN: Final = re.compile("[0-9A-Za-z]+")
+"""What means itself in every kind of pattern, and is most of them."""
 
 _ASSERTIONS: Final = frozenset("AbBz")
 _PERL_CLASSES: Final = {
@@ -73,6 +77,11 @@ class _Rewriter:
 
     def run(self) -> str:
         while self.at < len(self.pattern):
+            plain = PLAIN.match(self.pattern, self.at)
+            if plain is not None:
+                self.out.append(plain.group())
+                self.at = plain.end()
+                continue
             char = self.pattern[self.at]
             if char == "\\":
                 self.escape()

@@ -1,0 +1,108 @@
+"""Residual code: what of a body is left to do for a row, once the table has said what it can.
+
+Owns which steps a row spares. Makes plans; writes no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from authz.rego import plan as p
+from authz.rego.planlocals import used_names
+from authz.rego.program import Kind
+from authz.rego.tables.canonical import canonical, is_shareable
+from authz.rego.tables.cells import Cell, conjunct_key, demands_presence, is_presence
+from authz.rego.tables.columns import Column, parts_of
+from authz.rego.tables.rows import Row
+from authz.rego.values import Value
+
+ROW_PARAM: Final = "e"
+"""The parameter that holds what a row knows: the values that `Bind` steps take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """The code of a row, as a definition with one parameter more, and the values that the row hands it."""
+
+    definition: p.Definition
+    values: tuple[Value, ...]
+
+
+class ResidualMaker:
+    """Makes the residual code of the rows of one rule; rows that spare the same steps share it."""
+
+    def __init__(self, plan: p.RulePlan) -> None:
+        self._bodies = [tuple(definition.chain()) for definition in plan.definitions]
+        self._made: dict[tuple[object, ...], p.Definition] = {}
+        self._is_object = plan.kind is Kind.OBJECT  # its code names its place in a conflict
+        self._shared_code: dict[p.Definition, p.Definition] = {}
+        self._present: dict[frozenset[Column], frozenset[Column]] = {}
+
+    def residual(self, row: Row, said: frozenset[Cell]) -> Residual:
+        """Return what is left to do for a row; `said` are the cells that the row's place in the table says all of."""
+        body = self._bodies[row.definition][row.position]
+        known = {conjunct_key(cell) for cell in said}
+        turns = row.turns
+        covered: frozenset[int] = frozenset()
+        present = self._columns(said)
+        if all(_is_said(cell, known, present) for turn in turns for cell in turn.cells):
+            covered = frozenset(place for place, cells in row.covered if all(_is_said(cell, known, present) for cell in cells))
+        else:  # the table does not say that there are such turns: the whole body has to
+            turns = ()
+        places = tuple((turn.place, turn.key is not None) for turn in turns)
+        key = (row.definition, row.position, covered, places)
+        definition = self._made.get(key)
+        if definition is None:
+            definition = self._made[key] = self._shared(_reduced(body, covered, dict(places)))
+        return Residual(
+            definition, tuple(value for turn in turns for value in ((turn.value,) if turn.key is None else (turn.key, turn.value)))
+        )
+
+    def _shared(self, definition: p.Definition) -> p.Definition:
+        """Return code that another body has left, too, if it is the same."""
+        if self._is_object or not is_shareable(definition):
+            return definition
+        plain = canonical(definition)
+        return self._shared_code.setdefault(plain, plain)
+
+    def _columns(self, said: frozenset[Cell]) -> frozenset[Column]:
+        """Return the columns that are there where these cells hold."""
+        columns = frozenset(cell.column for cell in said if demands_presence(cell))
+        present = self._present.get(columns)
+        if present is None:
+            present = self._present[columns] = frozenset(part for column in columns for part in parts_of(column))
+        return present
+
+
+def _is_said(cell: Cell, known: set[object], present: frozenset[Column]) -> bool:
+    """Tell whether the cells of a row include this one; presence, which others imply, need not be one of them."""
+    return cell.column in present if is_presence(cell) else conjunct_key(cell) in known
+
+
+def _reduced(body: p.Definition, covered: frozenset[int], turns: dict[int, bool]) -> p.Definition:
+    """Return the body without the steps that are covered; iterations of which the row is a turn take their values from it."""
+    steps: list[tuple[p.Step, bool]] = []
+    slots = 0
+    for place, step in enumerate(body.block):
+        if place in turns:
+            assert isinstance(step, p.Loop)
+            names = (step.key, step.value) if turns[place] else (step.value,)
+            steps += [(p.Bind(name, slots + offset, step.location), True) for offset, name in enumerate(names) if name is not None]
+            slots += len(names)
+        elif place not in covered or isinstance(step, p.Let):
+            steps.append((step, place in covered))
+    return replace(body, block=tuple(_needed(steps, body.heads)), params=(ROW_PARAM, *body.params), orelse=None)
+
+
+def _needed(steps: Iterable[tuple[p.Step, bool]], heads: tuple[p.Atom, ...]) -> list[p.Step]:
+    """Return the steps without those that only bind a local which nobody uses and which is sure to be defined."""
+    needed = set(used_names(heads))
+    kept: list[p.Step] = []
+    for step, is_certain in reversed(list(steps)):
+        if is_certain and isinstance(step, p.Let | p.Bind) and step.name not in needed:
+            continue
+        kept.append(step)
+        needed |= used_names(step)
+    return kept[::-1]

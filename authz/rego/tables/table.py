@@ -1,0 +1,143 @@
+"""Decision tables: the rows of a rule, filed so that a look-up finds those that can match, and the code that is left for each.
+
+Owns when a rule gets a table, and what of it travels to the serving process. Emits no code and decides nothing itself.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, replace
+from typing import Final
+
+from authz.rego import plan as p
+from authz.rego.artifact import TableInfo
+from authz.rego.nodes import Location
+from authz.rego.planner import Planned
+from authz.rego.program import Kind, Path
+from authz.rego.tables.dimensions import Filing
+from authz.rego.tables.expressions import World
+from authz.rego.tables.residual import ResidualMaker
+from authz.rego.tables.rows import Row, RowReader
+from authz.rego.tables.spaces import Bucket, Space, file_rows
+from authz.rego.values import Value
+
+MIN_ROWS: Final = 2
+"""Below it there is nothing to choose between: the rule's own code is the shortest test."""
+
+HIT: Final = True
+"""A bucket with a row that decides whatever else matches."""
+
+EXACT: Final = -1
+"""In place of a residual: the row's cells are all there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of one rule and where they are filed.
+
+    By row: `codes` has the number of its residual or EXACT, `values` what its head gives if it is EXACT or what its residual is handed,
+    `places` its definition and position in an `else` chain, `locations` where its body stands. `hits`: some buckets are HIT;
+    `only_hits`: all are.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    filings: dict[int, Filing]
+    spaces: tuple[Space, ...]
+    always: tuple[int, ...]
+    repeats: bool
+    hits: bool
+    only_hits: bool
+    residuals: tuple[p.Definition, ...]
+    codes: array[int]
+    values: tuple[tuple[Value, ...] | None, ...]
+    places: tuple[tuple[int, int], ...]
+    locations: tuple[Location, ...]
+    notes: tuple[str, ...]
+
+    def info(self) -> TableInfo:
+        """Return the table's size."""
+        return TableInfo(len(self.rows), len(self.filings), sum(code != EXACT for code in self.codes))
+
+
+class TableBuilder:
+    """Builds the tables of one set of plans."""
+
+    def __init__(self, planned: Planned, world: World) -> None:
+        self._reader = RowReader(planned, world)
+
+    def build(self, plan: p.RulePlan) -> Table | None:
+        """Return the rule's table, or None where it would not help."""
+        if _body_count(plan) < MIN_ROWS and not _iterates(plan):
+            return None
+        rows = tuple(self._reader.rows(plan))
+        if len(rows) < MIN_ROWS:
+            return None
+        filed = file_rows([row.cells for row in rows])
+        is_flat = not _is_deep(plan)
+        rows = tuple(
+            replace(row, exact=False) if row.exact and not (is_flat and said.issuperset(row.cells)) else row
+            for row, said in zip(rows, filed.said, strict=True)
+        )
+        if not filed.spaces or (_body_count(plan) < MIN_ROWS and not any(row.exact or row.turns for row in rows)):
+            return None
+        maker = ResidualMaker(plan)
+        residuals: dict[int, int] = {}
+        definitions: list[p.Definition] = []
+        codes, values = array("i"), []
+        for row, said in zip(rows, filed.said, strict=True):
+            if row.exact:
+                codes.append(EXACT)
+                values.append(row.heads)
+                continue
+            residual = maker.residual(row, said)
+            number = residuals.setdefault(id(residual.definition), len(definitions))
+            if number == len(definitions):
+                definitions.append(residual.definition)
+            codes.append(number)
+            values.append(residual.values or None)
+        hits, only_hits = _finish(plan, rows, filed.spaces)
+        locations = tuple(tuple(plan.definitions[row.definition].chain())[row.position].location for row in rows)
+        places = tuple((row.definition, row.position) for row in rows)
+        return Table(
+            plan.path, rows, filed.filings, tuple(filed.spaces), tuple(filed.always), filed.repeats, hits, only_hits,
+            tuple(definitions), codes, tuple(values), places, locations, tuple(self._reader.notes.get(plan.path, ())),
+        )  # fmt: skip
+
+
+def _body_count(plan: p.RulePlan) -> int:
+    return sum(1 for definition in plan.definitions for _ in definition.chain())
+
+
+def _iterates(plan: p.RulePlan) -> bool:
+    return any(not isinstance(step, p.Check) for definition in plan.definitions for step in definition.block)
+
+
+def _is_deep(plan: p.RulePlan) -> bool:
+    """Tell whether an object's rules have several keys, or sets as values: those are put together by code."""
+    return plan.kind is Kind.OBJECT and any(len(definition.keys) != 1 or definition.key is not None for definition in plan.definitions)
+
+
+def _finish(plan: p.RulePlan, rows: tuple[Row, ...], spaces: list[Space]) -> tuple[bool, bool]:
+    """Make the buckets final; return whether some are HIT, and whether all are."""
+    settled = bytes(len(rows))
+    if plan.kind in {Kind.COMPLETE, Kind.FUNCTION} and single_constant(plan):
+        # No row before the first one that raises can be kept from deciding.
+        first = next((number for number, row in enumerate(rows) if row.raises), len(rows))
+        settled = bytes(row.exact and number < first for number, row in enumerate(rows))
+    count = [0, 0]
+
+    def made(bucket: list[int]) -> Bucket:
+        is_hit = any(settled[number] for number in bucket)
+        count[is_hit] += 1
+        return HIT if is_hit else tuple(bucket)
+
+    for space in spaces:
+        space.map_buckets(made)
+    return count[1] > 0, count[0] == 0
+
+
+def single_constant(plan: p.RulePlan) -> bool:
+    """Tell whether every definition, `else` branches included, has the same constant value."""
+    values = [item.value for definition in plan.definitions for item in definition.chain()]
+    return all(isinstance(value, p.Const) for value in values) and all(value == values[0] for value in values)

@@ -1,0 +1,41 @@
+"""Random policies that lean on every part of the tables decide alike with tables and without."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from authz import rego
+from tests.rego.tables.policies import DATA, make_case
+
+BLOCKS = 6
+SEEDS = int(os.environ.get("AUTHZ_TABLE_SEEDS", "50"))
+"""Seeds of a block; a long run is `AUTHZ_TABLE_SEEDS=4000 pytest tests/rego/tables/test_agreement.py`."""
+
+
+def decision(policy: rego.Policy, rule: str, document: Any) -> tuple[str, str]:
+    try:
+        return "value", repr(policy.entrypoint(f"t/{rule}").decide(document, now_ns=1))
+    except rego.EvalError as error:
+        return "error", error.code
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_tables_decide_what_the_plain_code_decides(block: int) -> None:
+    rows = compared = 0
+    for seed in range(block * SEEDS, (block + 1) * SEEDS):
+        case = make_case(seed)
+        try:
+            plain = rego.compile({"p.rego": case.source}, DATA, optimize=False)
+        except rego.CompileError:
+            continue  # a random body may use a variable before it is bound
+        fast = rego.compile({"p.rego": case.source}, DATA)
+        for rule in case.rules:
+            rows += fast.entrypoint(f"t/{rule}").table.rows
+            for document in case.inputs:
+                assert decision(fast, rule, document) == decision(plain, rule, document), (seed, rule, document)
+                compared += 1
+    assert compared > 20 * SEEDS
+    assert rows > 10 * SEEDS
