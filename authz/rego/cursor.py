@@ -14,7 +14,7 @@ from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic
 from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
-from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, NO_GAP, Kind, Token
+from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, LOGICAL_KEYWORDS, NO_GAP, V1_KEYWORDS, Kind, Token
 
 MAX_NESTING: Final = 100
 """Levels of brackets and bodies; at most seven Python frames each, so that the stack of 1,000 holds."""
@@ -60,18 +60,24 @@ class Cursor:
         self.deepest = 0
         self.infix_count = 0
         self.wildcards = 0
+        self.imported: frozenset[str] = frozenset()
+        self.logical = False  # whether `and` or `or` is a keyword here
+        self._closings: dict[int, int] | None = None  # where each bracket is closed
         if rego_version == 0:
             self._demote_keywords()
 
     def _demote_keywords(self) -> None:
         for token in self.tokens:
-            if token.text in FUTURE_KEYWORDS and token.kind in KEYWORD_KINDS:
+            if token.text in V1_KEYWORDS and token.kind in KEYWORD_KINDS:
                 token.kind = Kind.IDENT
 
-    def promote_keywords(self, words: frozenset[str]) -> None:
-        """Make `words` keywords from here on, as an import of them does."""
-        for token in self.tokens[self.index :]:
-            if token.kind is Kind.IDENT and token.text in words:
+    def import_keywords(self, words: frozenset[str]) -> None:
+        """Make `words` keywords from here on."""
+        new = words - self.imported
+        self.imported |= new
+        self.logical = not LOGICAL_KEYWORDS.keys().isdisjoint(self.imported)
+        for token in self.tokens[self.index :] if new else ():
+            if token.kind is Kind.IDENT and token.text in new:
                 token.kind = FUTURE_KEYWORDS[token.text]
 
     def advance(self) -> Token:
@@ -92,6 +98,13 @@ class Cursor:
     def next_token(self) -> Token:
         """Return the token after the current one (EOF after EOF)."""
         return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
+
+    def after_brackets(self) -> Token:
+        """Return the token after the bracket that closes the current one; EOF if nothing closes it."""
+        if self._closings is None:
+            self._closings = _closings(self.tokens)
+        end = self._closings.get(self.index)
+        return self.tokens[-1 if end is None else end + 1]
 
     def is_keyword_as_name(self) -> bool:
         """Return whether a keyword begins a reference here (`in.foo`, `not["x"]`), where it is a name."""
@@ -143,8 +156,8 @@ class Cursor:
     def unexpected(self, note: str = "", *, help: str | None = None) -> NoReturn:
         """Fail at the current token in OPA's words."""
         token = self.token
-        what = "keyword" if token.kind in KEYWORD_KINDS or token.text in FUTURE_KEYWORDS else "token"
-        shown = token.text if token.kind is Kind.IDENT and what == "keyword" else token.kind.value
+        is_keyword = token.kind in KEYWORD_KINDS or token.text in V1_KEYWORDS
+        shown, what = (token.text, "keyword") if is_keyword else (token.kind.value, "token")
         message = f"unexpected {shown} {what}" + (f": {note}" if note else "")
         raise Failure(message, token, help, self.index)
 
@@ -190,3 +203,15 @@ class Cursor:
         if _CLOSERS[innermost.kind] is end.kind:
             return None
         return f"the innermost bracket that needs to be closed is `{innermost.text[-1]}` at {self.location(innermost)}"
+
+
+def _closings(tokens: list[Token]) -> dict[int, int]:
+    """Return the index of the closing bracket for each opening one that has any."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind in _CLOSERS:
+            opened.append(index)
+        elif token.kind in _CLOSING and opened:
+            found[opened.pop()] = index
+    return found

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from authz.rego import errors, nodes, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral, FlatLogical, FlatNot, FlatOperand
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
 from authz.rego.program import Kind, Node, Program
@@ -89,6 +89,14 @@ class Lowerer:
                 self._some_in(key, value, domain, location)
             case nodes.Every():
                 self._every(expr, location)
+            case FlatNot(operand):
+                self._check(p.NoSolution(self._nested(operand.body)), location)
+            case FlatLogical("and", operands):
+                for operand in operands:
+                    self._must_hold(operand, location)
+            case FlatLogical(_, operands):
+                failures = tuple(p.Check(p.NoSolution(self._nested(operand.body)), location) for operand in operands)
+                self._check(p.NoSolution(failures), location)
             case _:
                 raise AssertionError(expr)
 
@@ -154,6 +162,20 @@ class Lowerer:
         inner.env[every.value.name] = p.Local(value_name)
         inner.body(every.body)  # type: ignore[arg-type]
         self._check(p.Every(self.ctx, domain, key_name, value_name, tuple(inner.steps)), location)
+
+    # `and`, `or`, `not`
+
+    def _nested(self, body: FlatBody) -> p.Block:
+        inner = self.child()
+        inner.body(body)
+        return tuple(inner.steps)
+
+    def _must_hold(self, operand: FlatOperand, location: Location) -> None:
+        """Append what fails unless the operand has a solution; however many it has, the rest of the body runs once."""
+        block = self._nested(operand.body)
+        if any(isinstance(step, p.Loop | p.LoopRelation) for step in block):
+            block = (p.Check(p.NoSolution((p.Check(p.NoSolution(block), location),)), location),)
+        self.steps.extend(block)
 
     # Unification
 

@@ -12,10 +12,11 @@ from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_rules import RuleParser
 from authz.rego.rule_checks import term_name
-from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, Kind, Token
+from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, V1_KEYWORDS, Kind, Token
 
 _ROOTS: Final = ("data", "future", "input", "rego")
 _ALL_FUTURE: Final = frozenset(FUTURE_KEYWORDS)
+_ALL_V1: Final = frozenset(V1_KEYWORDS)
 
 
 class HeaderParser(RuleParser):
@@ -96,8 +97,7 @@ class HeaderParser(RuleParser):
             words = frozenset((path[2], "in")) if path[2] == "every" else frozenset((path[2],))
         self._future_import = where
         self._check_one_way(where)
-        if self.rego_version == 0:
-            self.promote_keywords(words)
+        self.import_keywords(words)
 
     def _import_rego_v1(self, path: tuple[str, ...], alias: str | None, where: Token) -> None:
         if path != ("rego", "v1"):
@@ -108,7 +108,7 @@ class HeaderParser(RuleParser):
             self.fail("`rego` imports cannot be aliased", where)
         self.imports_rego_v1 = True
         self._check_one_way(where)
-        self.promote_keywords(_ALL_FUTURE)
+        self.import_keywords(_ALL_V1)
 
     def _check_one_way(self, where: Token) -> None:
         if self.imports_rego_v1 and self._future_import is not None:

@@ -12,9 +12,9 @@ from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_body import BodyParser
-from authz.rego.parse_terms import INFIX_KINDS
-from authz.rego.rule_checks import V0_HELP, default_fault, term_name
-from authz.rego.tokens import FUTURE_KEYWORDS, NO_GAP, Kind, Token
+from authz.rego.parse_terms import INFIX_KINDS, LOGICAL_HELP
+from authz.rego.rule_checks import V0_HELP, default_fault, missing_import_help, term_name
+from authz.rego.tokens import FUTURE_KEYWORDS, LOGICAL_KINDS, NO_GAP, V1_KEYWORDS, Kind, Token
 from authz.rego.values import TRUE
 
 _AFTER_BRACES = INFIX_KINDS | {Kind.ASSIGN, Kind.UNIFY, Kind.IN, Kind.COMMA}
@@ -55,7 +55,7 @@ class RuleParser(BodyParser):
     def rules(self) -> list[nodes.Rule]:
         """Parse one statement; bodies in a row (`p { a } { b }`) make several rules of it."""
         start = self.token
-        if self.is_keyword_as_name():
+        if self.is_keyword_as_name() or start.kind in LOGICAL_KINDS:
             start.kind = Kind.IDENT
         if start.kind is Kind.DEFAULT:
             return [self._default()]
@@ -83,7 +83,7 @@ class RuleParser(BodyParser):
         if self.token.kind in _STEPS:
             head = self.reference(head, name, is_head_of_rule=True)
         ref, args = self._ref_and_args(head, name)
-        if name.text in FUTURE_KEYWORDS and not ref.args:
+        if name.text in V1_KEYWORDS and not ref.args:
             self._forbid_in_v1(f"{name.text} keyword cannot be used for rule name", name)
         if self.token.kind is Kind.CONTAINS:
             return self._partial_set(name, ref, args, is_apart)
@@ -168,6 +168,8 @@ class RuleParser(BodyParser):
             self.fail("expressions using with keyword cannot be used for rule head", help="put the modifier into the body of the rule")
         if self.is_keyword(Kind.ELSE):
             self.unexpected(help="`else` follows a rule body")
+        if kind in LOGICAL_KINDS:
+            self.unexpected(help=LOGICAL_HELP.format(self.token.text))
         if kind in INFIX_KINDS or kind in (Kind.ASSIGN, Kind.UNIFY, Kind.COMMA) or self.is_keyword(Kind.IN):
             self.unexpected(help="a rule gets its value by `:=`; a condition goes into a body, `p if x == 1`")
         if heading.is_apart:
@@ -189,7 +191,7 @@ class RuleParser(BodyParser):
     def _missing_body_help(self) -> str:
         word = self.token.text
         if self.token.kind is Kind.IDENT and word in FUTURE_KEYWORDS:
-            return f"in Rego v0 `{word}` needs `import future.keywords.{word}` or `import rego.v1`"
+            return missing_import_help(word)
         return "a rule has a value, a body, or both: `p := 1`, `p if input.x`"
 
     def _set_head(self, heading: _Heading) -> nodes.Head:
@@ -232,7 +234,7 @@ class RuleParser(BodyParser):
         `{` may begin either. As in OPA a literal is tried first, and a set, which is
         always true, does not count as one. The attempt is only made where it can succeed.
         """
-        if self.token.kind is not Kind.LBRACE:
+        if self.token.kind is not Kind.LBRACE or (self.logical and self.after_brackets().kind in LOGICAL_KINDS):
             return (self.literal(),)
         if self._may_be_literal():
             mark = self.mark()

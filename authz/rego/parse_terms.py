@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
+from authz.rego.errors import COMPILE, compile_error
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
 from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
@@ -55,7 +56,11 @@ class TermParser(Cursor):
 
     def infix(self) -> Term:
         """Parse a term with its infix operators; `k, v in xs` is one of them here."""
-        left = self.operators(self.term())
+        return self.infix_after(self.term())
+
+    def infix_after(self, first: Term) -> Term:
+        """Parse the infix operators after a first operand."""
+        left = self.operators(first)
         if self.token.kind is Kind.COMMA:
             left = self._member_with_key(left)
         return self.membership(left)
@@ -127,13 +132,17 @@ class TermParser(Cursor):
         handler = _HANDLERS.get(token.kind)
         if handler is None:
             self.unexpected(help=self._operator_help())
-        term = handler(self)
+        term = self.steps_after(handler(self), token)
+        self.depth -= 1
+        return term
+
+    def steps_after(self, term: Term, start: Token) -> Term:
+        """Parse the steps of a reference that follow `term` without white space, if any."""
         following = self.token
         if following.gap == NO_GAP and following.kind in _REFERENCE_KINDS:
-            term = self.reference(term, token)
+            term = self.reference(term, start)
         if self.token.kind is Kind.NUMBER and self.token.gap == NO_GAP and self.token.text[0] == ".":
             self.fail("unexpected . token: expected identifier", help=_STEP_HELP)
-        self.depth -= 1
         return term
 
     def _operator_help(self) -> str | None:
@@ -220,6 +229,13 @@ class TermParser(Cursor):
         token = self.advance()
         return nodes.Scalar(cast("str | Number", token.value), self.location(token))
 
+    def _logical_function(self) -> Term:
+        """Parse the name of the set functions `and` and `or`, which are called even where these are keywords."""
+        following = self.next_token()
+        if following.kind is not Kind.LPAREN or following.gap != NO_GAP:
+            self.unexpected(help=LOGICAL_HELP.format(self.token.text))
+        return self.variable()
+
     def variable(self) -> Term:
         token = self.advance()
         return self.wildcard(token) if token.text == "_" else nodes.Var(token.text, self.location(token))
@@ -268,6 +284,9 @@ class TermParser(Cursor):
         expression = literal.expr
         if literal.negated:
             self.fail("unexpected negation ('not') in template-string expression", start)
+        if isinstance(expression, nodes.Not | nodes.Logical):
+            name = expression.operator if isinstance(expression, nodes.Logical) else "not"
+            raise compile_error(COMPILE, f"unexpected template-string expression type: {name}", self.location(start), help=_NO_VALUE_HELP)
         if not isinstance(expression, nodes.TermExpr):
             self.fail(f"unexpected {_EXPRESSION_NAMES[type(expression)]} in template-string expression", start)
         if literal.withs:
@@ -285,6 +304,8 @@ class TermParser(Cursor):
 
 _STEP_HELP: Final = 'a key that is not a name is written in brackets: `x["a-b"]`, `x[0]`'
 
+LOGICAL_HELP: Final = "`{}` stands between two expressions of a body; it has no value"
+
 _OPERATOR_HELP: Final = {
     "&&": "expressions of one body all hold; separate them by `;` or a new line",
     "||": "alternatives are rules of the same name; a value that is one of several is `x in {1, 2}`",
@@ -292,6 +313,8 @@ _OPERATOR_HELP: Final = {
     "!==": "inequality is `!=`",
     "=>": "`>=` is greater or equal",
 }
+
+_NO_VALUE_HELP: Final = "`and`, `or` and `not` give no value; make a rule of the expression"
 
 _EXPRESSION_NAMES: Final[dict[type, str]] = {
     nodes.Unify: "unification ('=')",
@@ -304,6 +327,8 @@ _EXPRESSION_NAMES: Final[dict[type, str]] = {
 _HANDLERS: Final[dict[Kind, Callable[[TermParser], Term]]] = {
     Kind.IDENT: TermParser.variable,
     Kind.CONTAINS: TermParser.variable,  # special in the heads of rules only
+    Kind.LOGICAL_AND: TermParser._logical_function,
+    Kind.LOGICAL_OR: TermParser._logical_function,
     Kind.STRING: TermParser._scalar,
     Kind.NUMBER: TermParser._scalar,
     Kind.NULL: TermParser._constant,

@@ -192,6 +192,25 @@ class Resolver:
                 return self._some_in(key, value, domain)
             case nodes.Every():
                 return self._every(expr)
+            case nodes.Not(operand):
+                return nodes.Not(self._operand(operand, "negated expression"))
+            case nodes.Logical(operator, operands):
+                return nodes.Logical(operator, tuple(self._operand(item, f"implicit {operator} operand") for item in operands))
+
+    def _operand(self, operand: nodes.Operand, what: str) -> nodes.Operand:
+        if operand.is_explicit:
+            self._push(operand.body)
+        elif isinstance(operand.body[0].expr, nodes.Assign):
+            raise errors.compile_error(
+                errors.COMPILE,
+                f"cannot assign vars inside {what}",
+                operand.body[0].location,
+                help="compare with `==`, or use a body, `{ … }`",
+            )
+        body = tuple(self._literal(literal) for literal in operand.body)
+        if operand.is_explicit:
+            self._pop()
+        return replace(operand, body=body)
 
     def _assign(self, left: Term, right: Term) -> nodes.Expr:
         resolved = self.term(right)

@@ -10,9 +10,18 @@ from typing import Final
 
 from authz.rego import nodes
 from authz.rego.nodes import Term
+from authz.rego.tokens import V1_KEYWORDS
 from authz.rego.values import type_name
 
 V0_HELP: Final = "this is Rego v0 syntax: `p { … }` is now `p if { … }`, `p[x] { … }` is `p contains x if { … }`; or use --v0-compatible"
+
+
+def missing_import_help(word: str) -> str:
+    """Return how a word that is written like a keyword, but is none here, becomes one."""
+    if word in V1_KEYWORDS:
+        return f"in Rego v0 `{word}` needs `import future.keywords.{word}` or `import rego.v1`"
+    return f"`{word}` needs `import future.keywords.{word}`"
+
 
 _NAMES: Final[dict[type, str]] = {
     nodes.Var: "var",

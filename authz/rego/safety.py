@@ -10,7 +10,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from authz.rego import errors, nodes
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.expand import (
+    CallExpr,
+    EqualExpr,
+    FlatBody,
+    FlatComprehension,
+    FlatLiteral,
+    FlatLogical,
+    FlatNot,
+    FlatOperand,
+    is_temporary,
+)  # fmt: skip
 from authz.rego.names import original_name
 from authz.rego.nodes import Ref, Scalar, Term, Var
 
@@ -56,7 +66,7 @@ def _unsafe(literals: list[FlatLiteral], known: set[str], visible: frozenset[str
     bindable = {name for literal in literals for name in _bindable(literal, known, visible, arity)}
     for literal in literals:
         for var in _all_vars(literal):
-            if var.name not in known and var.name in visible and var.name not in bindable and not var.name.startswith("$t"):
+            if var.name not in known and var.name in visible and var.name not in bindable and not is_temporary(var.name):
                 name = original_name(var.name)
                 location = var.location if var.location.row else literal.location
                 found.setdefault(name, errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=_unsafe_help(literal)))
@@ -100,6 +110,8 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
             read = _read_all((domain,), bound, visible)
             matches = None if read is None else _steps((value,) if key is None else (key, value), bound | read, visible)
             return None if read is None or matches is None else read | matches
+        case FlatNot() | FlatLogical():
+            return frozenset() if _closures_ready(literal, bound, visible) else None
         case nodes.Every(_, _, domain, body):
             read = _read_all((domain,), bound, visible)
             inner = {var.name for var in _body_vars(body)} & visible
@@ -276,6 +288,10 @@ def _order_nested(literal: FlatLiteral, bound: frozenset[str], visible: frozense
             names = {var.name for var in (key, value) if var is not None}
             inner = order_body(body, order.bound | names, arity)  # type: ignore[arg-type]
             expr = nodes.Every(key, value, order.term(domain), inner)  # type: ignore[arg-type]
+        case FlatNot(operand):
+            expr = FlatNot(order.operand(operand))
+        case FlatLogical(operator, operands):
+            expr = FlatLogical(operator, tuple(map(order.operand, operands)))
     return replace(literal, expr=expr, withs=withs)  # type: ignore[arg-type]
 
 
@@ -285,6 +301,9 @@ class _NestedOrder:
     def __init__(self, bound: frozenset[str], arity: Arity) -> None:
         self.bound = bound
         self.arity = arity
+
+    def operand(self, operand: FlatOperand) -> FlatOperand:
+        return replace(operand, body=order_body(operand.body, self.bound, self.arity))
 
     def term(self, term: Term) -> Term:
         if isinstance(term, FlatComprehension):
@@ -321,10 +340,13 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
 
 
 def own_vars(literal: FlatLiteral) -> Iterator[str]:
-    """Yield the variables that stand in the literal itself, outside nested closures."""
+    """Yield the variables that stand in the literal itself, outside nested closures and bodies."""
     for term in _terms(literal):
         for var in term_vars(term, nested=False):
             yield var.name
+    for operand in _operands(literal):
+        if not operand.is_explicit:
+            yield from (name for inner in operand.body for name in own_vars(inner) if not is_temporary(name))
 
 
 def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
@@ -332,6 +354,17 @@ def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
         yield from term_vars(term, nested=True)
     if isinstance(literal.expr, nodes.Every):
         yield from _body_vars(literal.expr.body)
+    for operand in _operands(literal):
+        yield from _body_vars(operand.body)
+
+
+def _operands(literal: FlatLiteral) -> tuple[FlatOperand, ...]:
+    match literal.expr:
+        case FlatNot(operand):
+            return (operand,)
+        case FlatLogical(_, operands):
+            return operands
+    return ()
 
 
 def _body_vars(body: object) -> Iterator[Var]:
