@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Final
 
 from authz.errors import AuthzError
@@ -32,15 +33,46 @@ EVAL_CANCEL = "eval_cancel_error"
 _SHOWN_WIDTH = 160  # columns of a long line of source
 
 
+class Stage(IntEnum):
+    """The checks of the compiler, in OPA's order. Only the findings of the first one that fails are shown."""
+
+    PARSING = 0
+    ROOTS = 1  # nothing is called `input` or `data`
+    IMPORTS = 2
+    SCOPES = 3
+    EXPRESSIONS = 4
+    MODIFIERS = 5
+    CONFLICTS = 6
+    FUNCTIONS = 7
+    SAFETY = 8
+    RECURSION = 9
+    TYPES = 10
+    DEPRECATION = 11
+
+
+_STAGES: Final = {
+    PARSE: Stage.PARSING, COMPILE: Stage.SCOPES, TYPE: Stage.TYPES, UNSAFE: Stage.SAFETY, RECURSION: Stage.RECURSION,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: `file:row:col: message`, the source line with a caret, and the likely fix."""
+    """One finding: `file:row:col: message`, the source line with a caret, and the likely fix.
+
+    `check` is the check that found it, where that is not the usual one for the code.
+    """
 
     code: str
     message: str
     location: Location
     source_line: str | None = None
     help: str | None = None
+    check: Stage | None = field(default=None, compare=False)
+
+    @property
+    def stage(self) -> Stage:
+        """The check that found it."""
+        return _STAGES.get(self.code, Stage.TYPES) if self.check is None else self.check
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -92,7 +124,7 @@ class Findings:
     """Collects the errors of independent parts, so that an author sees them all at once."""
 
     def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
+        self._found: dict[Diagnostic, None] = {}
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -100,18 +132,24 @@ class Findings:
         try:
             yield
         except CompileError as error:
-            self.diagnostics.extend(item for item in error.diagnostics if item not in self.diagnostics)
+            self._found.update(dict.fromkeys(error.diagnostics))
 
-    def check(self) -> None:
-        """Raise the first findings, by place, if there are any."""
-        if self.diagnostics:
-            by_place = sorted(self.diagnostics, key=lambda item: (item.location.file, item.location.row, item.location.col))
+    def report(self, code: str, message: str, location: Location, *, help: str | None = None, check: Stage | None = None) -> None:
+        """Keep a diagnostic."""
+        self._found[Diagnostic(code, message, location, help=help, check=check)] = None
+
+    def check(self, last: Stage = Stage.DEPRECATION) -> None:
+        """Raise what the first failing check up to `last` has found, by place."""
+        stage = min((item.stage for item in self._found), default=None)
+        if stage is not None and stage <= last:
+            found = (item for item in self._found if item.stage is stage)
+            by_place = sorted(found, key=lambda item: (item.location.file, item.location.row, item.location.col))
             raise CompileError(tuple(by_place[:MAX_DIAGNOSTICS]))
 
 
-def compile_error(code: str, message: str, location: Location, *, help: str | None = None) -> CompileError:
+def compile_error(code: str, message: str, location: Location, *, help: str | None = None, check: Stage | None = None) -> CompileError:
     """Return a CompileError with one diagnostic."""
-    return CompileError((Diagnostic(code, message, location, help=help),))
+    return CompileError((Diagnostic(code, message, location, help=help, check=check),))
 
 
 class EvalError(AuthzError):

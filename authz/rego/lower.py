@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from authz.rego import errors, nodes, safety
+from authz.rego import errors, nodes, safety, variables
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral, FlatLogical, FlatNot, FlatOperand
+from authz.rego.hoist import hoisted
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
 from authz.rego.program import Kind, Node, Program
@@ -58,7 +59,7 @@ class Lowerer:
 
     def body(self, body: FlatBody) -> None:
         """Append the steps of an ordered body."""
-        self.visible |= frozenset(self.env) | frozenset(name for literal in body for name in safety.own_vars(literal))
+        self.visible |= frozenset(self.env) | frozenset(name for literal in body for name in variables.own_vars(literal))
         for literal in body:
             self.literal(literal)
 
@@ -67,7 +68,7 @@ class Lowerer:
         if literal.withs:
             self.ctx = self._scope(literal)
         if literal.negated:
-            expr = self._hoist(literal.expr)
+            expr = hoisted(literal.expr, self._held_in_front)
             inner = self.child()
             inner._expr(expr, literal.location)
             self._check(p.NoSolution(tuple(inner.steps)), literal.location)
@@ -180,7 +181,7 @@ class Lowerer:
     # Unification
 
     def _unify(self, left: Term, right: Term, location: Location) -> None:
-        pairs = list(safety._pairs(left, right))
+        pairs = list(safety.pairs_of(left, right))
         while pairs:
             rest = [pair for pair in pairs if not self._solve(*pair, location)]
             assert len(rest) < len(pairs), "an unsafe unification passed the safety check"
@@ -218,7 +219,7 @@ class Lowerer:
         self.steps.append(p.Check(cond, location))
 
     def _is_bound(self, term: Term) -> bool:
-        return all(var.name in self.env for var in safety.term_vars(term, nested=False))
+        return all(var.name in self.env for var in variables.term_vars(term, nested=False))
 
     # Terms
 
@@ -309,7 +310,10 @@ class Lowerer:
             return self.value(p.Document(self.ctx, node.path), location)
         if node.group.kind is Kind.FUNCTION:
             raise errors.compile_error(
-                errors.TYPE, f"function {node.group.name} used as a value", location, help=f"call it: `{node.group.path[-1]}(…)`"
+                errors.TYPE,
+                f"function {node.group.name} used as reference, not called",
+                location,
+                help=f"call it: `{node.group.path[-1]}(…)`",
             )
         return self.value(p.RuleValue(self.ctx, node.group.path), location)
 
@@ -342,40 +346,8 @@ class Lowerer:
             return self.value(current, location)
         return current
 
-    # Negation
-
-    def _hoist(self, expr: object) -> object:
-        """Move references and comprehensions in operands in front of the `not`, as OPA does.
-
-        Only the terms of `=`/`==` and a plain reference keep theirs inside, so
-        `not input.x == 1` holds for a missing `input.x` and `not f(input.x)` does not.
-        """
-        match expr:
-            case nodes.TermExpr(term):
-                return nodes.TermExpr(self._hoist_steps(term))
-            case EqualExpr(left, right):
-                return EqualExpr(self._hoist_steps(left), self._hoist_steps(right))
-            case nodes.Unify(left, right):
-                return nodes.Unify(self._hoist_steps(left), self._hoist_steps(right))
-            case CallExpr():
-                return replace(expr, args=tuple(self._hoist_term(arg) for arg in expr.args))
-        return expr
-
-    def _hoist_steps(self, term: Term) -> Term:
-        if isinstance(term, Ref):
-            return Ref(term.head, tuple(self._hoist_term(arg) for arg in term.args), term.location)
-        if isinstance(term, FlatComprehension):
-            return term
-        return self._hoist_term(term)
-
-    def _hoist_term(self, term: Term) -> Term:
-        match term:
-            case Scalar() | Var():
-                return term
-            case nodes.Array(items) | nodes.SetTerm(items):
-                return replace(term, items=tuple(self._hoist_term(item) for item in items))
-            case nodes.ObjectTerm(pairs):
-                return replace(term, pairs=tuple((self._hoist_term(key), self._hoist_term(value)) for key, value in pairs))
+    def _held_in_front(self, term: Term) -> Var:
+        """Append what computes a term that a negation needs; return a variable that holds it."""
         name = f"$h{self.names.fresh('')}"
         self.env[name] = self.atom(term)
         return Var(name, term.location)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from authz.rego import errors, nodes
+from authz.rego.errors import Findings, Stage
 from authz.rego.nodes import Ref, Scalar, Var
 
 
@@ -29,8 +30,8 @@ class Globals:
     rego_version: int = 0
 
 
-def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
-    """Return the global scope of every module, by file."""
+def global_names(modules: Iterable[nodes.Module], findings: Findings) -> dict[str, Globals]:
+    """Return the global scope of every module, by file. Reports imports that bring a name twice."""
     modules = tuple(modules)
     rules: dict[tuple[str, ...], set[str]] = {}
     functions: dict[tuple[str, ...], int] = {}
@@ -40,7 +41,9 @@ def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
             if rule.head.args is not None:
                 functions.setdefault(("data", *module.package, *ground_path(rule.head.ref)), len(rule.head.args))
     return {
-        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), functions, module.rego_version)
+        module.file: Globals(
+            module.package, _imports(module, findings), frozenset(rules.get(module.package, ())), functions, module.rego_version
+        )
         for module in modules
     }
 
@@ -62,15 +65,18 @@ def ground_path(ref: Ref) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _imports(module: nodes.Module) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+def _imports(module: nodes.Module, findings: Findings) -> dict[str, tuple[str, ...]]:
+    first: dict[str, nodes.Import] = {}
     for item in module.imports:
-        if item.path[0] in {"input", "data"}:
-            if item.name in found and module.rego_version == 1:
-                raise errors.compile_error(errors.COMPILE, f"import must not shadow {_import_text(found[item.name])}", item.location)
-            found[item.name] = item.path
-    return found
+        known = first.setdefault(item.name, item)
+        if known is not item and module.rego_version == 1:
+            message, help = (
+                f"import must not shadow {_import_text(known)}",
+                f"it is imported at {known.location}: remove this one, or use an alias",
+            )
+            findings.report(errors.COMPILE, message, item.location, help=help, check=Stage.IMPORTS)
+    return {item.name: item.path for item in module.imports if item.path[0] in {"input", "data"}}
 
 
-def _import_text(path: tuple[str, ...]) -> str:
-    return "import " + ".".join(path)
+def _import_text(item: nodes.Import) -> str:
+    return "import " + ".".join(item.path) + (f" as {item.alias}" if item.alias else "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from authz.rego import nodes
 from authz.rego.nodes import Term
 from authz.rego.parse_expressions import ExpressionParser
-from authz.rego.parse_terms import MEMBER_2, MEMBER_3
+from authz.rego.parse_terms import MEMBER_2, MEMBER_3, ROOTS
 from authz.rego.rule_checks import missing_import_help
 from authz.rego.tokens import LOGICAL_KEYWORDS, NEWLINE, NO_GAP, Kind, Token
 
@@ -56,16 +56,7 @@ class BodyParser(ExpressionParser):
             return "an expression has one `:=` or `=`; compare with `==`"
         return None
 
-    def literal(self) -> nodes.Literal:
-        if self.is_keyword_as_name():
-            self.token.kind = Kind.IDENT
-        if self.at(Kind.SOME):
-            return self._some()
-        if self.at(Kind.EVERY):
-            return self._every()
-        return self.expression()
-
-    def _some(self) -> nodes.Literal:
+    def some(self) -> nodes.Literal:
         start = self.advance()
         names = self._some_names()
         if names is not None:
@@ -90,12 +81,12 @@ class BodyParser(ExpressionParser):
         self.rewind(mark)
         return None
 
-    def _every(self) -> nodes.Literal:
+    def every(self) -> nodes.Literal:
         start = self.advance()
         key, value, domain = self._member(self.infix(), "expected `x[, y] in xs { ... }` expression")
-        if key is not None and not isinstance(key, nodes.Var):
+        if key is not None and (not isinstance(key, nodes.Var) or key.name in ROOTS):
             self.unexpected("expected key to be a variable")
-        if not isinstance(value, nodes.Var):
+        if not isinstance(value, nodes.Var) or value.name in ROOTS:
             self.unexpected("expected value to be a variable")
         if self.token.kind is not Kind.LBRACE:
             self.unexpected("missing body")

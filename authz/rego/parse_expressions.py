@@ -6,6 +6,7 @@ Knows where braces hold a body and where parentheses hold more than a term; know
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Final
 
@@ -25,10 +26,24 @@ _BRACES_HELP: Final = "braces hold a body here; an object or a set goes in paren
 class ExpressionParser(CollectionParser):
     """The grammar of expressions."""
 
-    def expression(self) -> Literal:
-        """Parse an expression with its logical operators and its modifiers."""
+    @abstractmethod
+    def some(self) -> Literal:
+        """Parse a literal that begins with `some`."""
+
+    @abstractmethod
+    def every(self) -> Literal:
+        """Parse a literal that begins with `every`."""
+
+    def literal(self) -> Literal:
         start = self.token
-        operand = self._operand(is_first=True)
+        if self.is_keyword_as_name():
+            start.kind = Kind.IDENT
+        if start.kind is Kind.SOME:
+            return self.some()
+        if start.kind is Kind.EVERY:
+            return self.every()
+        # Not in `_operand` alone: what is usual takes two frames less of the stack for each level of nesting.
+        operand = Operand((self._plain(),)) if self._is_plain(is_first=True) else self._operand(is_first=True)
         if self.token.kind not in LOGICAL_KINDS:
             return self._modified(operand.body[0])
         if start.kind is Kind.LBRACE and not operand.is_explicit:
@@ -78,36 +93,56 @@ class ExpressionParser(CollectionParser):
                 operands[:1] = inner  # `(a or b) or c` is `a or b or c`
         return Literal(nodes.Logical(operator, tuple(operands)), location=self.location(start))
 
+    def _is_plain(self, *, is_first: bool) -> bool:
+        """Tell whether an operand is an expression without a logical operator of its own."""
+        kind = self.token.kind
+        if kind is Kind.LBRACE:
+            return not self.logical or (is_first and self.after_brackets().kind not in LOGICAL_KINDS)
+        if kind is Kind.LPAREN:
+            return not self.logical
+        return kind is not Kind.NOT or "not" not in self.imported
+
     def _operand(self, *, is_first: bool = False) -> Operand:
         """Parse one operand. The first one may turn out to be the whole expression, and is not explicit then."""
-        if self.logical and self.at(Kind.LBRACE) and (not is_first or self.after_brackets().kind in LOGICAL_KINDS):
-            return self._explicit_body()
-        if self.logical and self.at(Kind.LPAREN):
-            return self._in_parentheses(is_first=is_first)
-        if self.at(Kind.NOT):
-            return Operand((self._negation(),))
-        return Operand((self._plain(),))
+        if self._is_plain(is_first=is_first):
+            return Operand((self._plain(),))
+        self.enter()
+        if self.at(Kind.LBRACE):
+            operand = self._explicit_body()
+        elif self.at(Kind.LPAREN):
+            operand = self._in_parentheses(is_first=is_first)
+        else:
+            operand = Operand((self._negation(),))
+        self.depth -= 1
+        return operand
 
-    def _plain(self) -> Literal:
-        start = self.token
-        return Literal(self._sides(self.infix()), location=self.location(start))
-
-    def _sides(self, left: Term) -> nodes.Expr:
-        """Parse the other side of `=` or `:=`, if there is one."""
-        if self.at(Kind.ASSIGN):
+    def _plain(self, first: Term | None = None, start: Token | None = None) -> Literal:
+        """Parse an expression, negated or not; `first` is its first operand, if that has been parsed from `start` on."""
+        start = start or self.token
+        negated = first is None and start.kind is Kind.NOT
+        if negated:
+            self._step_over_not()
+        left = self.infix(first)
+        expr: nodes.Expr = nodes.TermExpr(left)
+        if self.token.kind is Kind.ASSIGN:
             self.advance()
-            return nodes.Assign(left, self.infix())
-        if self.at(Kind.UNIFY):
+            expr = nodes.Assign(left, self.infix())
+        elif self.token.kind is Kind.UNIFY:
             self.advance()
-            return nodes.Unify(left, self.infix())
-        return nodes.TermExpr(left)
+            expr = nodes.Unify(left, self.infix())
+        return Literal(expr, negated, (), self.location(start))
 
-    def _negation(self) -> Literal:
+    def _step_over_not(self) -> Token:
         start = self.advance()
         if self.token.kind in (Kind.SOME, Kind.EVERY):
             self.unexpected(f"illegal negation of '{self.token.text}'", help="put the expression into a rule and negate that")
-        if "not" not in self.imported:
-            return replace(self._plain(), negated=True, location=self.location(start))
+        if self.token.kind is Kind.NOT:
+            self.unexpected(help="put the negated expression into a rule and negate that")
+        return start
+
+    def _negation(self) -> Literal:
+        """Parse the `not` of `future.keywords.not`."""
+        start = self._step_over_not()
         self.infix_count += _NODES_PER_OPERATOR
         if self.at(Kind.LBRACE):
             operand = self._explicit_body()
@@ -148,7 +183,7 @@ class ExpressionParser(CollectionParser):
         if self.at(Kind.RPAREN):
             self.fail("empty parenthesized group", start)
         self.enter()
-        inner = self.expression()
+        inner = self.literal()
         self.depth -= 1
         if self.at(Kind.RPAREN):
             self.advance()
@@ -156,8 +191,7 @@ class ExpressionParser(CollectionParser):
             if _is_group(inner, may_end_in_with=not is_lone and not begins_with_brace):
                 return Operand((inner,))
             if isinstance(inner.expr, nodes.TermExpr) and not inner.withs:
-                term = self.infix_after(self.steps_after(inner.expr.term, start))
-                return Operand((Literal(self._sides(term), location=self.location(start)),))
+                return Operand((self._plain(self.steps_after(inner.expr.term, start), start),))
         elif isinstance(inner.expr, nodes.Logical | nodes.Not):
             self.fail("expected ) to close parenthesized group", help=f"the group begins at {self.location(start)}")
         self.rewind(mark)

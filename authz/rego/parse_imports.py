@@ -11,6 +11,7 @@ from authz.rego import nodes
 from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_rules import RuleParser
+from authz.rego.parse_terms import ROOTS
 from authz.rego.rule_checks import term_name
 from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, V1_KEYWORDS, Kind, Token
 
@@ -81,6 +82,8 @@ class HeaderParser(RuleParser):
         if self.token.kind is not Kind.IDENT:
             self.unexpected("expected var")
         alias = self.advance()
+        if alias.text in ROOTS:
+            self.fail("unexpected identifier token: expected var", alias, help=f"`{alias.text}` always means the {alias.text} document")
         if self.token.gap == 0 and self.token.kind in (Kind.DOT, Kind.LBRACK, Kind.LPAREN):
             self.unexpected("expected var")
         return alias.text

@@ -31,7 +31,7 @@ MEMBER_2: Final = ("internal", "member_2")
 MEMBER_3: Final = ("internal", "member_3")
 
 _REFERENCE_KINDS: Final = frozenset((Kind.DOT, Kind.LBRACK, Kind.LPAREN))
-_ROOTS: Final = frozenset(("input", "data"))
+ROOTS: Final = frozenset(("input", "data"))
 _CONSTANTS: Final[dict[Kind, Scalar]] = {Kind.NULL: NULL, Kind.TRUE: TRUE, Kind.FALSE: FALSE}
 
 
@@ -54,13 +54,9 @@ class TermParser(Cursor):
     def braces(self) -> Term:
         """Parse an object, a set or a comprehension of either."""
 
-    def infix(self) -> Term:
-        """Parse a term with its infix operators; `k, v in xs` is one of them here."""
-        return self.infix_after(self.term())
-
-    def infix_after(self, first: Term) -> Term:
-        """Parse the infix operators after a first operand."""
-        left = self.operators(first)
+    def infix(self, first: Term | None = None) -> Term:
+        """Parse a term with its infix operators, or the operators after `first`; `k, v in xs` is one of them here."""
+        left = self.operators(self.term() if first is None else first)
         if self.token.kind is Kind.COMMA:
             left = self._member_with_key(left)
         return self.membership(left)
@@ -188,7 +184,7 @@ class TermParser(Cursor):
             what = type_name(head.value)
         elif isinstance(head, nodes.TemplateString):
             what = "templatestring"
-        elif isinstance(head, nodes.Ref) or (start.kind is Kind.LPAREN and isinstance(head, nodes.Var) and head.name in _ROOTS):
+        elif isinstance(head, nodes.Ref) or (start.kind is Kind.LPAREN and isinstance(head, nodes.Var) and head.name in ROOTS):
             what = "ref"
         else:
             return

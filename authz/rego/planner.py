@@ -5,18 +5,20 @@ Owns the order of the passes and how a head becomes part of its body. Generates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import errors, metadata, names, nodes, program, purity, resolve, safety
+from authz.rego import conflicts, errors, metadata, names, nodes, program, purity, resolve, safety, variables
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
+from authz.rego.errors import Stage
 from authz.rego.expand import Expander, FlatLiteral
 from authz.rego.lower import TRUE_ATOM, Lowerer, Names
-from authz.rego.nodes import Term, Var
+from authz.rego.nodes import Scalar, Term, Var
 from authz.rego.program import Group, Kind, Member, Path, Program
+from authz.rego.values import FALSE, NULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,12 @@ class Planned:
 
 
 def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
-    """Plan every rule. Raises CompileError with what is wrong with any of them, pass by pass."""
-    scopes = names.global_names(modules)
+    """Plan every rule. Raises CompileError with what the first check to fail finds wrong with any of them."""
     findings = errors.Findings()
+    scopes = names.global_names(modules, findings)
     expanded = metadata.expand_metadata(modules, scopes)
-    resolved = [_resolve_module(module, scopes[module.file], findings) for module in expanded]
+    resolved = tuple(_resolve_module(module, scopes[module.file], findings) for module in expanded)
+    conflicts.report_conflicts(resolved, findings)
     findings.check()
     tree = program.build(resolved)
     arity = safety.Arity(_arities(tree))
@@ -42,9 +45,10 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     for path, group in tree.groups.items():
         with findings.collect():
             plans[path] = plan_group(group, tree, arity)
-    findings.check()
+    findings.check(Stage.SAFETY)
     uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
-    order = program.check_recursion(tree, uses)
+    order = program.ordered(tree, uses, findings)
+    findings.check()
     return Planned(tree, plans, tuple(group.path for group in order), arity)
 
 
@@ -52,21 +56,19 @@ def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p
     """Plan a query; return its block and the atoms of its named variables by name."""
     functions = {path: group.arity for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION}
     scope = names.Globals((), {}, frozenset(), functions)
-    flat = tuple(Expander().body(resolve.Resolver(scope).query(body)))
+    findings = errors.Findings()
+    flat = tuple(Expander().body(resolve.Resolver(scope, findings).query(body)))
+    findings.check()
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
-    own = {name for literal in flat for name in safety.own_vars(literal)}
+    own = {name for literal in flat for name in variables.own_vars(literal)}
     named = {names.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
     return tuple(lowerer.steps), named
 
 
 def _resolve_module(module: nodes.Module, scope: names.Globals, findings: errors.Findings) -> nodes.Module:
-    rules: list[nodes.Rule] = []
-    for rule in module.rules:
-        with findings.collect():
-            rules.append(resolve.Resolver(scope).rule(rule))
-    return replace(module, rules=tuple(rules))
+    return replace(module, rules=tuple(resolve.Resolver(scope, findings).rule(rule) for rule in module.rules))
 
 
 def _arities(tree: Program) -> dict[tuple[str, ...], int]:
@@ -77,13 +79,23 @@ def _arities(tree: Program) -> dict[tuple[str, ...], int]:
 
 def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
     """Plan the definitions of one group."""
-    definitions = tuple(_Definer(tree, arity).definition(member) for member in group.members)
-    default = None
-    if group.default is not None:
-        default = _Definer(tree, arity).definition(Member(group.default, ()))
+    definitions = [_Definer(tree, arity).definition(member) for member in group.members]
+    defaults = [_Definer(tree, arity).definition(member) for member in group.defaults]
+    default = defaults[0] if defaults and group.kind is not Kind.OBJECT else None
+    if group.kind is Kind.OBJECT and group.is_constant:
+        definitions += [_otherwise(item, definitions) for item in defaults]
+    elif group.kind is Kind.OBJECT:
+        # As in OPA: the keys of an object are found all at once then, by bodies alone.
+        definitions = [replace(item, orelse=None) for item in definitions]
     return p.RulePlan(
-        group.path, group.kind, group.number, definitions, default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
+        group.path, group.kind, group.number, tuple(definitions), default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
     )
+
+
+def _otherwise(default: p.Definition, others: list[p.Definition]) -> p.Definition:
+    """Return the default of one key of an object as a definition, which holds where no other one of the key does."""
+    rivals = (item for other in others if other.keys == default.keys for item in other.chain())
+    return replace(default, block=(*(p.Check(p.NoSolution(item.block), item.location) for item in rivals), *default.block))
 
 
 class _Definer:
@@ -117,6 +129,9 @@ class _Definer:
         lowerer = Lowerer(self.tree, self.arity, self.names, {})
         params = tuple(f"a{index}" for index in range(len(args)))
         literals: list[FlatLiteral] = []
+        if _never_match(args, set()):
+            lowerer.env = {var.name: p.Const(NULL) for arg in args for var in variables.term_vars(arg, nested=False)}
+            return lowerer, params, [FlatLiteral(nodes.TermExpr(Scalar(FALSE)))]
         for param, arg in zip(params, args, strict=True):
             if isinstance(arg, Var) and arg.name not in lowerer.env:
                 lowerer.env[arg.name] = p.Local(param)
@@ -126,6 +141,23 @@ class _Definer:
                 pattern = expander.term(arg, extras)
                 literals += [FlatLiteral(nodes.Unify(Var(f"${param}", arg.location), pattern), location=arg.location), *extras]
         return lowerer, params, literals
+
+
+def _never_match(patterns: Iterable[Term], bound: set[str]) -> bool:
+    """Tell whether a variable stands first in a set or as a key, where matching cannot bind it: OPA's functions are undefined then."""
+    for pattern in patterns:
+        match pattern:
+            case Var(name):
+                bound.add(name)
+            case nodes.Array(items) if _never_match(items, bound):
+                return True
+            case nodes.SetTerm() if not bound.issuperset(var.name for var in variables.term_vars(pattern, nested=False)):
+                return True
+            case nodes.ObjectTerm(pairs):
+                keys = {var.name for key, _ in pairs for var in variables.term_vars(key, nested=False)}
+                if not keys <= bound or _never_match((value for _, value in pairs), bound):
+                    return True
+    return False
 
 
 def used_groups(node: object, tree: Program) -> Iterator[Path]:
@@ -138,6 +170,10 @@ def used_groups(node: object, tree: Program) -> Iterator[Path]:
                 place = tree.root.find(path[1:])
                 if place is not None:
                     yield from (group.path for group in place.groups())
+            case p.Modifier("data", path):
+                # What is replaced counts as used, as in OPA, where a rule cannot replace a document that it is part of.
+                place = tree.root.find(path)
+                yield from (group.path for group in place.groups()) if place is not None else ()
             case p.Modifier(callable_path=path) if path is not None and path[0] == "data":
                 yield path
 

@@ -215,7 +215,7 @@ def plant(target: _Branch, keys: tuple[Value, ...], value: Value, is_member: boo
         if members.__class__ is not set:
             raise conflict("object", location)
         members.add(value)
-    elif target.setdefault(keys[-1], value) != value or target[keys[-1]].__class__ is set:
+    elif target.setdefault(keys[-1], value) != value or target[keys[-1]].__class__ in (set, _Branch):
         raise conflict("object", location)
 
 

@@ -23,8 +23,7 @@ from authz.rego.expand import (
 )  # fmt: skip
 from authz.rego.names import original_name
 from authz.rego.nodes import Ref, Scalar, Term, Var
-
-ROOTS = frozenset({"input", "data", "builtin", "function"})
+from authz.rego.variables import ROOTS, all_vars, body_vars, own_vars, term_vars
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,13 @@ def _unsafe(literals: list[FlatLiteral], known: set[str], visible: frozenset[str
     found: dict[str, errors.Diagnostic] = {}
     bindable = {name for literal in literals for name in _bindable(literal, known, visible, arity)}
     for literal in literals:
-        for var in _all_vars(literal):
+        for var in all_vars(literal):
             if var.name not in known and var.name in visible and var.name not in bindable and not is_temporary(var.name):
                 name = original_name(var.name)
                 location = var.location if var.location.row else literal.location
                 found.setdefault(name, errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=_unsafe_help(literal)))
     if not found:
-        names = sorted({original_name(var.name) for literal in literals for var in _all_vars(literal) if var.name not in known})
+        names = sorted({original_name(var.name) for literal in literals for var in all_vars(literal) if var.name not in known})
         location = literals[0].location
         found = {name: errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location) for name in names}
     return errors.CompileError(tuple(found.values()))
@@ -85,8 +84,8 @@ def _unsafe_help(literal: FlatLiteral) -> str:
 
 def _bindable(literal: FlatLiteral, known: set[str], visible: frozenset[str], arity: Arity) -> frozenset[str]:
     """Return what the literal would bind if everything it reads were bound."""
-    everything = known | {var.name for var in _all_vars(literal)}
-    targets = frozenset(var.name for var in _all_vars(literal)) - known
+    everything = known | {var.name for var in all_vars(literal)}
+    targets = frozenset(var.name for var in all_vars(literal)) - known
     return frozenset(name for name in targets if name in (outputs(literal, everything - {name}, visible, arity) or ()))
 
 
@@ -95,7 +94,7 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
     if not all(_ready(item.value, bound, visible) for item in literal.withs):
         return None
     if literal.negated:
-        names = {var.name for var in _all_vars(literal) if var.name in visible}
+        names = {var.name for var in all_vars(literal) if var.name in visible}
         return frozenset() if names <= bound and _closures_ready(literal, bound, visible) else None
     match literal.expr:
         case nodes.TermExpr(term):
@@ -114,7 +113,7 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
             return frozenset() if _closures_ready(literal, bound, visible) else None
         case nodes.Every(_, _, domain, body):
             read = _read_all((domain,), bound, visible)
-            inner = {var.name for var in _body_vars(body)} & visible
+            inner = {var.name for var in body_vars(body)} & visible
             return read if read is not None and inner <= bound | read else None
 
 
@@ -191,7 +190,7 @@ def _match_outputs(term: Term, bound: set[str] | frozenset[str], visible: frozen
 def _unify_outputs(left: Term, right: Term, bound: set[str], visible: frozenset[str]) -> frozenset[str] | None:
     """Return what unifying binds: pairs are solved in any order that lets one side be read."""
     binds: frozenset[str] = frozenset()
-    pairs = list(_pairs(left, right))
+    pairs = list(pairs_of(left, right))
     while pairs:
         rest = []
         for first, second in pairs:
@@ -239,15 +238,15 @@ def _can_match(pattern: Term, known: Term, bound: set[str] | frozenset[str]) -> 
     return same or isinstance(known, Var | Ref) or all(var.name in bound for var in term_vars(pattern, nested=False))
 
 
-def _pairs(left: Term, right: Term) -> Iterator[tuple[Term, Term]]:
+def pairs_of(left: Term, right: Term) -> Iterator[tuple[Term, Term]]:
     """Yield the element pairs of two array patterns, at any depth; else the pair itself."""
     if isinstance(left, nodes.Array) and isinstance(right, nodes.Array) and len(left.items) == len(right.items):
         for first, second in zip(left.items, right.items, strict=True):
-            yield from _pairs(first, second)
+            yield from pairs_of(first, second)
     elif isinstance(left, nodes.ObjectTerm) and isinstance(right, nodes.ObjectTerm) and same_keys(left, right):
         values = dict(right.pairs)
         for key, value in left.pairs:
-            yield from _pairs(value, values[key])
+            yield from pairs_of(value, values[key])
     else:
         yield left, right
 
@@ -265,7 +264,7 @@ def _ready(term: Term, bound: set[str] | frozenset[str], visible: frozenset[str]
 
 
 def _closures_ready(literal: FlatLiteral, bound: set[str], visible: frozenset[str]) -> bool:
-    return all(var.name in bound for var in _all_vars(literal) if var.name in visible)
+    return all(var.name in bound for var in all_vars(literal) if var.name in visible)
 
 
 def _order_nested(literal: FlatLiteral, bound: frozenset[str], visible: frozenset[str], arity: Arity) -> FlatLiteral:
@@ -337,85 +336,3 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
             if var.name not in known and var.name not in ROOTS:
                 name = original_name(var.name)
                 raise errors.compile_error(errors.UNSAFE, f"var {name} is unsafe", var.location, help="bind it in the body")
-
-
-def own_vars(literal: FlatLiteral) -> Iterator[str]:
-    """Yield the variables that stand in the literal itself, outside nested closures and bodies."""
-    for term in _terms(literal):
-        for var in term_vars(term, nested=False):
-            yield var.name
-    for operand in _operands(literal):
-        if not operand.is_explicit:
-            yield from (name for inner in operand.body for name in own_vars(inner) if not is_temporary(name))
-
-
-def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
-    for term in _terms(literal):
-        yield from term_vars(term, nested=True)
-    if isinstance(literal.expr, nodes.Every):
-        yield from _body_vars(literal.expr.body)
-    for operand in _operands(literal):
-        yield from _body_vars(operand.body)
-
-
-def _operands(literal: FlatLiteral) -> tuple[FlatOperand, ...]:
-    match literal.expr:
-        case FlatNot(operand):
-            return (operand,)
-        case FlatLogical(_, operands):
-            return operands
-    return ()
-
-
-def _body_vars(body: object) -> Iterator[Var]:
-    for literal in body:  # type: ignore[attr-defined]
-        yield from _all_vars(literal)
-
-
-def _terms(literal: FlatLiteral) -> Iterator[Term]:
-    yield from (item.value for item in literal.withs)
-    match literal.expr:
-        case nodes.TermExpr(term):
-            yield term
-        case EqualExpr(left, right) | nodes.Unify(left, right):
-            yield left
-            yield right
-        case CallExpr(_, args, out):
-            yield from args
-            if out is not None:
-                yield out
-        case nodes.SomeIn(key, value, domain):
-            if key is not None:
-                yield key
-            yield value
-            yield domain
-        case nodes.Every(_, _, domain, _):
-            yield domain
-
-
-def term_vars(term: Term, *, nested: bool) -> Iterator[Var]:
-    """Yield the variables of a term; with `nested`, those inside its closures too."""
-    if isinstance(term, FlatComprehension):
-        if nested:
-            for head in (term.key, term.value):
-                if head is not None:
-                    yield from term_vars(head, nested=True)
-            yield from _body_vars(term.body)
-        return
-    match term:
-        case Var(name):
-            if name not in ROOTS:
-                yield term
-        case Ref(head, args):
-            yield from term_vars(head, nested=nested)
-            for arg in args:
-                yield from term_vars(arg, nested=nested)
-        case nodes.Array(items) | nodes.SetTerm(items):
-            for item in items:
-                yield from term_vars(item, nested=nested)
-        case nodes.ObjectTerm(pairs):
-            for key, value in pairs:
-                yield from term_vars(key, nested=nested)
-                yield from term_vars(value, nested=nested)
-        case _:
-            pass

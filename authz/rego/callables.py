@@ -1,0 +1,150 @@
+"""What a body can call, and what a `with` can replace: the functions and documents that names mean.
+
+Owns the errors of calling what is not there or with the wrong number of arguments. Resolves no
+variable and looks into no argument.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Final
+
+from authz.rego import errors, nodes
+from authz.rego.builtins import BUILTINS
+from authz.rego.errors import Findings, Stage
+from authz.rego.names import Globals, ground_path
+from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+
+Names = tuple[str, ...]
+
+
+class Callables:
+    """The functions within reach of one module. `path_of` gives the full path of a global name, None if it is none here."""
+
+    def __init__(self, scope: Globals, path_of: Callable[[str], Names | None], findings: Findings) -> None:
+        self._globals = scope
+        self._path_of = path_of
+        self._findings = findings
+
+    # Calls
+
+    def operator(self, call: nodes.Call, *, spare: int) -> Names:
+        """Return the full name of what is called; `spare` is how many arguments it may have beyond the declared ones."""
+        path = self._path_of(call.operator[0])
+        if path is not None:
+            return self._function(path + call.operator[1:], call, spare)
+        builtin = BUILTINS.get(".".join(call.operator))
+        if builtin is None:
+            self._undefined(call.operator, call.location)
+        elif builtin.name == "print" and not spare:
+            self._report("print(...) used as value", call.location, Stage.EXPRESSIONS, "`print` has no value; let it stand alone")
+        elif builtin.deprecated and self._globals.rego_version == 1:
+            self._report(f"deprecated built-in function calls in expression: {builtin.name}", call.location, Stage.DEPRECATION)
+        if builtin is not None and not len(builtin.params) <= len(call.args) <= len(builtin.params) + spare and builtin.name != "print":
+            help = f"`{builtin.name}` takes {_arguments(len(builtin.params))}, not {len(call.args)}"
+            self._report(f"{builtin.name}: arity mismatch", call.location, Stage.FUNCTIONS, help)
+        return call.operator
+
+    def _function(self, path: Names, call: nodes.Call, spare: int) -> Names:
+        size = self._globals.functions.get(path)
+        if size is None:
+            self._undefined(path, call.location)
+        elif not size <= len(call.args) <= size + spare:
+            message = f"function {'.'.join(path)} has arity {size}, got {_arguments(len(call.args))}"
+            self._report(message, call.location, Stage.FUNCTIONS)
+        return path
+
+    def _undefined(self, path: Names, location: Location) -> None:
+        name = ".".join(path)
+        known = [*BUILTINS, *(".".join(path) for path in self._globals.functions), *self._globals.rules]
+        close = difflib.get_close_matches(name, known, n=1)
+        help = f"did you mean `{close[0]}`?" if close else None
+        self._report(f"undefined function {name}", location, Stage.FUNCTIONS, help)
+
+    # `with`
+
+    def target(self, target: Term) -> Ref | None:
+        """Return what a `with` replaces: a path of `input` or `data`, or a built-in; None, reported, if it may not."""
+        names = _dotted(target)
+        if names is not None:
+            names = (self._path_of(names[0]) or names[:1]) + names[1:]
+            if names[0] in {"input", "data"}:
+                return Ref(Var(names[0]), tuple(Scalar(part) for part in names[1:]), target.location)
+            name = ".".join(names)
+            if name in BUILTINS or name in _OPERATORS:
+                return self._replaceable(name, target.location)
+        message = "with keyword target must reference existing input, data, or a function"
+        self._report(message, target.location, Stage.MODIFIERS)
+        return None
+
+    def replacement(self, target: Ref, item: nodes.With) -> Ref | None:
+        """Return the function that replaces the one at `target`; None if the replacing term is a value."""
+        size = self._arity(target)
+        found = None if size is None else self._replacing_function(item.value)
+        if found is not None and self._arity(found) != size:
+            name = ".".join(ground_path(target)).removeprefix("builtin.")
+            help = f"it takes {_arguments(size or 0)}, as must what replaces it"
+            self._report(f"{name}: arity mismatch", item.location, Stage.TYPES, help)
+        return found
+
+    def _replacing_function(self, value: Term) -> Ref | None:
+        names = _dotted(value)
+        if names is None:
+            return None
+        path = self._path_of(names[0])
+        names = names if path is None else path + names[1:]
+        if names in self._globals.functions:
+            return Ref(Var("function"), tuple(Scalar(part) for part in names), value.location)
+        if path is None and ".".join(names) in BUILTINS:
+            return self._replaceable(".".join(names), value.location)
+        return None
+
+    def _replaceable(self, name: str, location: Location) -> Ref | None:
+        fault = _fault(name)
+        if fault is not None:
+            message = f"with keyword replacing built-in function: {fault}"
+            self._findings.report(
+                errors.COMPILE, message, location, help="make a function that calls it and replace that", check=Stage.MODIFIERS
+            )
+        return None if name in _OPERATORS else Ref(Var("builtin"), (Scalar(name),), location)
+
+    def _arity(self, ref: Ref) -> int | None:
+        """Return the number of arguments of the function at a reference; None for a document."""
+        root, *path = ground_path(ref)
+        if root == "builtin":
+            return len(BUILTINS[path[0]].params)
+        return self._globals.functions.get(tuple(path) if root == "function" else ("data", *path))
+
+    def _report(self, message: str, location: Location, check: Stage, help: str | None = None) -> None:
+        self._findings.report(errors.TYPE, message, location, help=help, check=check)
+
+
+_OPERATORS: Final = frozenset({"assign", "eq", "rego.metadata.chain", "rego.metadata.rule"})
+"""Built-ins that the compiler replaces by something else. Replacing `assign` has no effect, in OPA too."""
+
+
+def _fault(name: str) -> str | None:
+    """Return why a built-in cannot be replaced."""
+    if name.startswith("internal."):
+        return f'replacement of internal function "{name}" invalid'
+    if name in _OPERATORS:
+        return f'replacement of "{name}" invalid' if name != "assign" else None
+    if name == "print":
+        return "target must not be a void function"
+    return "target must not be a relation" if BUILTINS[name].is_relation else None
+
+
+def _arguments(size: int) -> str:
+    return f"{size} argument" + ("" if size == 1 else "s")
+
+
+def _dotted(term: Term) -> Names | None:
+    """Return the names of a purely dotted term, else None."""
+    if isinstance(term, Var):
+        return (term.name,)
+    if isinstance(term, Ref) and isinstance(term.head, Var):
+        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
+        if len(parts) == len(term.args):
+            return (term.head.name, *parts)
+    return None
