@@ -12,9 +12,11 @@ from typing import Final
 
 from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
+from authz.rego.builtins.registry import Builtin
 from authz.rego.errors import Findings, Stage
-from authz.rego.names import Globals, ground_path
+from authz.rego.names import Globals, ground_path, original_name, path_text
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+from authz.rego.scopes import Scopes, Use
 
 Names = tuple[str, ...]
 
@@ -22,42 +24,74 @@ Names = tuple[str, ...]
 class Callables:
     """The functions within reach of one module. `path_of` gives the full path of a global name, None if it is none here."""
 
-    def __init__(self, scope: Globals, path_of: Callable[[str], Names | None], findings: Findings) -> None:
+    def __init__(self, scope: Globals, scopes: Scopes, path_of: Callable[[str], Names | None], findings: Findings) -> None:
         self._globals = scope
+        self._scopes = scopes
         self._path_of = path_of
         self._findings = findings
 
     # Calls
 
-    def operator(self, call: nodes.Call, *, spare: int) -> Names:
+    def operator(self, call: nodes.Call, *, is_operand: bool, spare: int) -> Names:
         """Return the full name of what is called; `spare` is how many arguments it may have beyond the declared ones."""
         path = self._path_of(call.operator[0])
         if path is not None:
-            return self._function(path + call.operator[1:], call, spare)
-        builtin = BUILTINS.get(".".join(call.operator))
-        if builtin is None:
+            return self._function(path + call.operator[1:], call, is_operand, spare)
+        name = ".".join(call.operator)
+        if name in BUILTINS:
+            self._scopes.use_function(Use(call.operator[0], name, call.location, is_operand))
+            self._check_builtin(BUILTINS[name], call, spare)
+        elif self._scopes.use_name(call.operator[0], call.location) is not None and is_operand:
+            self.report_shadowed(Use(call.operator[0], name, call.location, is_operand))
+        else:
             self._undefined(call.operator, call.location)
-        elif builtin.name == "print" and not spare:
-            self._report("print(...) used as value", call.location, Stage.EXPRESSIONS, "`print` has no value; let it stand alone")
-        elif builtin.deprecated and self._globals.rego_version == 1:
-            self._report(f"deprecated built-in function calls in expression: {builtin.name}", call.location, Stage.DEPRECATION)
-        if builtin is not None and not len(builtin.params) <= len(call.args) <= len(builtin.params) + spare and builtin.name != "print":
-            help = f"`{builtin.name}` takes {_arguments(len(builtin.params))}, not {len(call.args)}"
-            self._report(f"{builtin.name}: arity mismatch", call.location, Stage.FUNCTIONS, help)
         return call.operator
 
-    def _function(self, path: Names, call: nodes.Call, spare: int) -> Names:
+    def _check_builtin(self, builtin: Builtin, call: nodes.Call, spare: int) -> None:
+        if builtin.name == "print":
+            if not spare:
+                self._report("print(...) used as value", call.location, Stage.EXPRESSIONS, "`print` has no value; let it stand alone")
+            return
+        if builtin.deprecated and self._globals.rego_version == 1:
+            self._report(f"deprecated built-in function calls in expression: {builtin.name}", call.location, Stage.DEPRECATION)
+        size = len(builtin.params)
+        if not size <= len(call.args) <= size + spare:
+            help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
+            self._report(f"{builtin.name}: arity mismatch", call.location, Stage.FUNCTIONS, help)
+
+    def report_shadowed(self, use: Use) -> None:
+        """Report the call of a built-in whose name a variable has, in OPA's words for each place."""
+        help = f"`{use.head}` is a variable here, which hides the built-in `{use.function}`: rename the variable"
+        if use.is_operand:
+            self._findings.report(errors.COMPILE, f"called function {use.function} shadowed", use.location, help=help)
+        else:
+            self._report(f"undefined function {use.function}", use.location, Stage.FUNCTIONS, help)
+
+    def _function(self, path: Names, call: nodes.Call, is_operand: bool, spare: int) -> Names:
         size = self._globals.functions.get(path)
-        if size is None:
+        if size is None and path in self._globals.documents:
+            self._rule_called(path, call, 0 if is_operand else 1)
+        elif size is None:
             self._undefined(path, call.location)
         elif not size <= len(call.args) <= size + spare:
-            message = f"function {'.'.join(path)} has arity {size}, got {_arguments(len(call.args))}"
-            self._report(message, call.location, Stage.FUNCTIONS)
+            self._arity(path, size, call)
         return path
 
+    def _rule_called(self, path: Names, call: nodes.Call, spare: int) -> None:
+        """Report the call of a rule. For OPA it is a function of no arguments, until types are checked."""
+        help = f"`{path_text(path)}` is a rule, not a function: write it without arguments"
+        if len(call.args) > spare:
+            self._arity(path, 0, call, help)
+        else:
+            self._report(f"undefined function {path_text(path)}", call.location, Stage.TYPES, help)
+
+    def _arity(self, path: Names, size: int, call: nodes.Call, help: str | None = None) -> None:
+        message = f"function {path_text(path)} has arity {size}, got {_arguments(len(call.args))}"
+        self._report(message, call.location, Stage.FUNCTIONS, help)
+
     def _undefined(self, path: Names, location: Location) -> None:
-        name = ".".join(path)
-        known = [*BUILTINS, *(".".join(path) for path in self._globals.functions), *self._globals.rules]
+        name = path_text((original_name(path[0]), *path[1:]))
+        known = [*BUILTINS, *(path_text(path) for path in self._globals.functions), *self._globals.rules]
         close = difflib.get_close_matches(name, known, n=1)
         help = f"did you mean `{close[0]}`?" if close else None
         self._report(f"undefined function {name}", location, Stage.FUNCTIONS, help)
@@ -65,7 +99,7 @@ class Callables:
     # `with`
 
     def target(self, target: Term) -> Ref | None:
-        """Return what a `with` replaces: a path of `input` or `data`, or a built-in; None, reported, if it may not."""
+        """Return what a `with` replaces: a path of `input` or `data`, or a built-in; None, and reported, if it can be neither."""
         names = _dotted(target)
         if names is not None:
             names = (self._path_of(names[0]) or names[:1]) + names[1:]
@@ -80,9 +114,9 @@ class Callables:
 
     def replacement(self, target: Ref, item: nodes.With) -> Ref | None:
         """Return the function that replaces the one at `target`; None if the replacing term is a value."""
-        size = self._arity(target)
+        size = self._arity_of(target)
         found = None if size is None else self._replacing_function(item.value)
-        if found is not None and self._arity(found) != size:
+        if found is not None and self._arity_of(found) != size:
             name = ".".join(ground_path(target)).removeprefix("builtin.")
             help = f"it takes {_arguments(size or 0)}, as must what replaces it"
             self._report(f"{name}: arity mismatch", item.location, Stage.TYPES, help)
@@ -109,7 +143,7 @@ class Callables:
             )
         return None if name in _OPERATORS else Ref(Var("builtin"), (Scalar(name),), location)
 
-    def _arity(self, ref: Ref) -> int | None:
+    def _arity_of(self, ref: Ref) -> int | None:
         """Return the number of arguments of the function at a reference; None for a document."""
         root, *path = ground_path(ref)
         if root == "builtin":

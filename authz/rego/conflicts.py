@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 from authz.rego import errors, nodes
 from authz.rego.errors import Findings, Stage
+from authz.rego.names import original_name, path_text
 from authz.rego.nodes import Location, Rule, Scalar, Term
-from authz.rego.render import to_text
-from authz.rego.values import Value
+from authz.rego.values import Value, order_key
 
 Place = tuple[Value, ...]
 """The path of a rule up to its first step that is not constant."""
@@ -28,13 +28,14 @@ def report_conflicts(modules: Iterable[nodes.Module], findings: Findings) -> Non
             places[("data", *module.package, *_constant_path(rule))].append(rule)
     inside = _inside(places)
     for place, rules in places.items():
+        name = _name(place, rules[-1])
         if place in inside:
-            _report(findings, rules[0], f"rule {_shown(place)} conflicts with:{''.join(map(_line, inside[place]))}", _INSIDE_HELP)
+            _report(findings, rules[0], f"rule {name} conflicts with:{''.join(map(_line, inside[place]))}", _INSIDE_HELP)
         elif len({_kind(rule) for rule in rules}) > 1:
-            _report(findings, rules[0], f"conflicting rules {_shown(place)} found", _kinds_help(rules))
+            _report(findings, rules[0], f"conflicting rules {name} found", _kinds_help(rules))
         elif len(defaults := [rule for rule in rules if rule.is_default]) > 1:
             where = ", ".join(_line_of(rule.location) for rule in defaults)
-            _report(findings, defaults[1], f"multiple default rules {_shown(place)} found at {where}", "a rule has one default")
+            _report(findings, defaults[1], f"multiple default rules {name} found at {where}", "a rule has one default")
     _report_packages(modules, places, findings)
 
 
@@ -44,12 +45,15 @@ _INSIDE_HELP = "the first one has a value of its own, so nothing can be defined 
 def _inside(places: dict[Place, list[Rule]]) -> dict[Place, list[tuple[Place, Rule]]]:
     """Return the rules inside the value of another, by the place of that one: one whose path is constant, or, for functions, any."""
     found: dict[Place, list[tuple[Place, Rule]]] = defaultdict(list)
-    for place in sorted(places, key=_shown):
+    for place in sorted(places, key=order_key):
         for size in range(2, len(place)):
             outer = places.get(place[:size], ())
             if outer:
                 is_closed = any(map(_is_constant, outer))
-                found[place[:size]] += ((place, rule) for rule in places[place] if is_closed or rule.head.args is not None)
+                inner = [rule for rule in places[place] if is_closed or rule.head.args is not None]
+                found[place[:size]] += (
+                    (place, rule) for rule in inner[:1] if not any(place[: len(other)] == other for other, _ in found[place[:size]])
+                )
     return {place: rules for place, rules in found.items() if rules}
 
 
@@ -58,8 +62,8 @@ def _report_packages(modules: tuple[nodes.Module, ...], places: dict[Place, list
         path = ("data", *module.package)
         for size in range(2, len(path) + 1):
             for rule in places.get(path[:size], ())[:1]:
-                name, where = _shown((path[size - 1],)), _line_of(rule.location)
-                message = f"package {_shown(path[1:])} conflicts with rule {name} defined at {where}"
+                name, where = path_text((path[size - 1],)), _line_of(rule.location)
+                message = f"package {path_text(path[1:])} conflicts with rule {name} defined at {where}"
                 findings.report(errors.TYPE, message, module.package_location, help="rename one of them", check=Stage.CONFLICTS)
 
 
@@ -102,16 +106,20 @@ def _described(rule: Rule) -> str:
 
 def _line(item: tuple[Place, Rule]) -> str:
     place, rule = item
-    return f"\n  rule {_shown(place)} at {_line_of(rule.location)}"
+    return f"\n  rule {_name(place, rule)} at {_line_of(rule.location)}"
+
+
+def _name(place: Place, rule: Rule) -> str:
+    """Return the path of a rule with its variable steps."""
+    steps = rule.head.ref.args[len(constants(rule.head.ref.args)) :]
+    return path_text(place) + "".join(_step_text(step) for step in steps)
+
+
+def _step_text(step: Term) -> str:
+    if isinstance(step, Scalar):
+        return f".{step.value}" if path_text((step.value,)) == step.value else path_text((step.value,))
+    return f"[{original_name(step.name)}]" if isinstance(step, nodes.Var) else "[…]"
 
 
 def _line_of(location: Location) -> str:
     return f"{location.file}:{location.row}"
-
-
-def _shown(place: Place) -> str:
-    return "".join(f".{step}" if _is_name(step) else f"[{to_text(step)}]" for step in place).removeprefix(".")
-
-
-def _is_name(step: Value) -> bool:
-    return isinstance(step, str) and step.isascii() and step.isidentifier()

@@ -139,6 +139,11 @@ class Cursor:
         if _MAX_NODES_PER_LEVEL * self.deepest + self.infix_count > MAX_HEIGHT and is_higher(tree, MAX_HEIGHT):
             self.fail(f"expressions are nested deeper than {MAX_HEIGHT} levels", start, help="give the inner parts rules of their own")
 
+    def text_from(self, start: Token) -> str:
+        """Return the tokens from `start` up to the current one, as text on one line."""
+        first = next(index for index in range(self.index, -1, -1) if self.tokens[index] is start)
+        return "".join(f"{' ' if token.gap and index else ''}{token.text}" for index, token in enumerate(self.tokens[first : self.index]))
+
     def location(self, token: Token) -> Location:
         return Location(self.file, token.row, token.col, len(token.text) or 1)
 

@@ -82,13 +82,17 @@ FlatBody: TypeAlias = tuple[FlatLiteral, ...]
 
 @dataclass(frozen=True, slots=True)
 class FlatComprehension:
-    """A comprehension with a flat body; `kind` is array, set or object; `key` only for objects."""
+    """A comprehension with a flat body; `kind` is array, set or object; `key` only for objects.
+
+    One that stands for a part of a template string may have no variables of its own: `is_template`.
+    """
 
     kind: str
     key: Term | None
     value: Term
     body: FlatBody
     location: Location = field(default=NOWHERE, compare=False)
+    is_template: bool = False
 
 
 class Expander:
@@ -218,8 +222,10 @@ class Expander:
         return nodes.Call(("internal", "template_string"), (nodes.Array(items),), term.location)
 
     def _singleton(self, part: Term) -> Term:
+        """Return a set of the part's value. It is flat already, which `term` leaves as it is."""
         if isinstance(part, Scalar):
             return part
         result = self.fresh(part.location)
         literal = nodes.Literal(nodes.Unify(result, part), location=part.location)
-        return nodes.SetComprehension(result, (literal,), part.location)
+        body = tuple(self.body((literal,)))
+        return FlatComprehension("set", None, result, body, part.location, is_template=True)  # type: ignore[return-value]

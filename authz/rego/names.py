@@ -5,17 +5,29 @@ Owns imports and the lists of rules and functions by package. Knows no scopes an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from authz.rego import errors, nodes
 from authz.rego.errors import Findings, Stage
 from authz.rego.nodes import Ref, Scalar, Var
+from authz.rego.render import to_text
+from authz.rego.tokens import KEYWORDS
+from authz.rego.values import Value
 
 
 def original_name(name: str) -> str:
     """Return the name as the author wrote it."""
     return "_" if name.startswith("$") else name.split("#", 1)[0]
+
+
+def path_text(path: Iterable[Value]) -> str:
+    """Return a path as it is written in Rego: `data.a["b c"][1]`."""
+    return "".join(f".{step}" if _is_name(step) else f"[{to_text(step)}]" for step in path).removeprefix(".")
+
+
+def _is_name(step: Value) -> bool:
+    return isinstance(step, str) and step.isascii() and step.isidentifier() and step not in KEYWORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,8 @@ class Globals:
     rules: frozenset[str]
     functions: Mapping[tuple[str, ...], int]
     """The number of arguments of every function, by its path."""
+    documents: Set[tuple[str, ...]] = frozenset()
+    """The constant parts of the paths of all rules that are no functions."""
     rego_version: int = 0
 
 
@@ -35,14 +49,18 @@ def global_names(modules: Iterable[nodes.Module], findings: Findings) -> dict[st
     modules = tuple(modules)
     rules: dict[tuple[str, ...], set[str]] = {}
     functions: dict[tuple[str, ...], int] = {}
+    documents: set[tuple[str, ...]] = set()
     for module in modules:
         for rule in module.rules:
             rules.setdefault(module.package, set()).add(head_name(rule.head))
-            if rule.head.args is not None:
-                functions.setdefault(("data", *module.package, *ground_path(rule.head.ref)), len(rule.head.args))
+            path = ("data", *module.package, *ground_path(rule.head.ref))
+            if rule.head.args is None:
+                documents.add(path)
+            else:
+                functions.setdefault(path, len(rule.head.args))
     return {
         module.file: Globals(
-            module.package, _imports(module, findings), frozenset(rules.get(module.package, ())), functions, module.rego_version
+            module.package, _imports(module, findings), frozenset(rules.get(module.package, ())), functions, documents, module.rego_version
         )
         for module in modules
     }
@@ -79,4 +97,4 @@ def _imports(module: nodes.Module, findings: Findings) -> dict[str, tuple[str, .
 
 
 def _import_text(item: nodes.Import) -> str:
-    return "import " + ".".join(item.path) + (f" as {item.alias}" if item.alias else "")
+    return f"import {path_text(item.path)}" + (f" as {item.alias}" if item.alias else "")

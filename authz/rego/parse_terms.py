@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
-from authz.rego.errors import COMPILE, compile_error
+from authz.rego.errors import COMPILE, TYPE, compile_error
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
 from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
@@ -202,7 +202,8 @@ class TermParser(Cursor):
     def _operator(self, head: Term, args: list[Term], start: Token) -> tuple[str, ...]:
         names = [arg.value for arg in args if isinstance(arg, nodes.Scalar) and isinstance(arg.value, str)]
         if not isinstance(head, nodes.Var) or len(names) != len(args):
-            self.fail("illegal call: a function is called by its name", start)
+            message, help = f"undefined function {self.text_from(start)}", "a function is called by its name, `f(x)` or `a.b.f(x)`"
+            raise compile_error(TYPE, message, self.location(start), help=help)
         return (head.name, *names)
 
     def terms(self, end: Kind, first: tuple[Term, ...] = ()) -> tuple[Term, ...]:

@@ -43,11 +43,13 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     arity = safety.Arity(_arities(tree))
     plans: dict[Path, p.RulePlan] = {}
     for path, group in tree.groups.items():
-        with findings.collect():
-            plans[path] = plan_group(group, tree, arity)
+        plans[path] = plan_group(group, _Definer(tree, arity, findings))
     findings.check(Stage.SAFETY)
     uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
     order = program.ordered(tree, uses, findings)
+    for path, plan in plans.items():
+        if any(tree.groups[used].kind is Kind.FUNCTION for used in uses[path]):
+            _refuse_function_values(plan, tree, findings)
     findings.check()
     return Planned(tree, plans, tuple(group.path for group in order), arity)
 
@@ -62,9 +64,20 @@ def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
+    _refuse_function_values(tuple(lowerer.steps), planned.program, findings)
+    findings.check()
     own = {name for literal in flat for name in variables.own_vars(literal)}
     named = {names.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
     return tuple(lowerer.steps), named
+
+
+def _refuse_function_values(node: object, tree: Program, findings: errors.Findings) -> None:
+    """Report every function that is read like a document."""
+    for item in walk(node):
+        match item:
+            case p.Let(_, p.RuleValue(_, path), location) if tree.groups[path].kind is Kind.FUNCTION:
+                help = f"call it: `{path[-1]}({', '.join('…' for _ in range(tree.groups[path].arity))})`"
+                findings.report(errors.TYPE, f"function {'.'.join(path)} used as reference, not called", location, help=help)
 
 
 def _resolve_module(module: nodes.Module, scope: names.Globals, findings: errors.Findings) -> nodes.Module:
@@ -77,10 +90,10 @@ def _arities(tree: Program) -> dict[tuple[str, ...], int]:
     return arities
 
 
-def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
-    """Plan the definitions of one group."""
-    definitions = [_Definer(tree, arity).definition(member) for member in group.members]
-    defaults = [_Definer(tree, arity).definition(member) for member in group.defaults]
+def plan_group(group: Group, definer: _Definer) -> p.RulePlan:
+    """Plan the definitions of one group; those that are faulty are left out, and reported."""
+    definitions = [item for member in group.members if (item := definer.definition(member)) is not None]
+    defaults = [item for member in group.defaults if (item := definer.definition(member)) is not None]
     default = defaults[0] if defaults and group.kind is not Kind.OBJECT else None
     if group.kind is Kind.OBJECT and group.is_constant:
         definitions += [_otherwise(item, definitions) for item in defaults]
@@ -99,19 +112,32 @@ def _otherwise(default: p.Definition, others: list[p.Definition]) -> p.Definitio
 
 
 class _Definer:
-    """Plans one rule with its `else` chain."""
+    """Plans rules with their `else` chains."""
 
-    def __init__(self, tree: Program, arity: safety.Arity) -> None:
+    def __init__(self, tree: Program, arity: safety.Arity, findings: errors.Findings) -> None:
         self.tree = tree
         self.arity = arity
+        self.findings = findings
         self.names = Names()
 
-    def definition(self, member: Member) -> p.Definition:
-        rule = member.rule
-        orelse = None if rule.orelse is None else self.definition(Member(rule.orelse, member.keys))
+    def definition(self, member: Member) -> p.Definition | None:
+        """Return the plan of a rule and its chain; None, reported, if nothing of it is sound."""
+        self.names = Names()
+        links: list[p.Definition] = []
+        rule: nodes.Rule | None = member.rule
+        while rule is not None:
+            with self.findings.collect():
+                links.append(self._link(rule, member.keys))
+            rule = rule.orelse
+        chain: p.Definition | None = None
+        for link in reversed(links):
+            chain = replace(link, orelse=chain)
+        return chain
+
+    def _link(self, rule: nodes.Rule, keys: tuple[Term, ...]) -> p.Definition:
         expander = Expander()
         flat = expander.body(rule.body)
-        heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
+        heads = tuple(term for term in (*keys, rule.head.key, rule.head.value) if term is not None)
         extras, terms = expander.head(heads)
         lowerer, params, patterns = self._arguments(rule.head.args or (), expander)
         bound = frozenset(lowerer.env)
@@ -122,7 +148,7 @@ class _Definer:
         value = atoms.pop() if rule.head.value is not None else TRUE_ATOM
         key = atoms.pop() if rule.head.key is not None else None
         block = purity.pure_first(tuple(lowerer.steps), params)
-        return p.Definition(block, tuple(atoms), key, value, params, rule.location, orelse)
+        return p.Definition(block, tuple(atoms), key, value, params, rule.location)
 
     def _arguments(self, args: tuple[Term, ...], expander: Expander) -> tuple[Lowerer, tuple[str, ...], list[FlatLiteral]]:
         """Return a lowerer in which the arguments are bound, the parameters' names, and what their patterns demand."""

@@ -14,7 +14,7 @@ from typing import Final
 from authz.rego import errors, nodes
 from authz.rego.conflicts import constants
 from authz.rego.errors import Findings
-from authz.rego.names import ground_path
+from authz.rego.names import ground_path, path_text
 from authz.rego.nodes import Location, Scalar, Term
 from authz.rego.values import Value
 
@@ -190,9 +190,9 @@ def ordered(program: Program, uses: dict[Path, list[Path]], findings: Findings) 
                 for place, step in enumerate(cycle):
                     cycles.setdefault(step, [*cycle[place:], *cycle[: place + 1]])
     for path, cycle in cycles.items():
-        text = " -> ".join(".".join(step) for step in cycle)
+        text = " -> ".join(path_text(step) for step in cycle)
         findings.report(
-            errors.RECURSION, f"rule {'.'.join(path)} is recursive: {text}", program.groups[path].location, help=_RECURSION_HELP
+            errors.RECURSION, f"rule {path_text(path)} is recursive: {text}", program.groups[path].location, help=_RECURSION_HELP
         )
     return order
 

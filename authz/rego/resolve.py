@@ -32,7 +32,7 @@ class Resolver:
         self.globals = scope
         self.findings = findings
         self.scopes = Scopes()
-        self.callables = Callables(scope, self._path, findings)
+        self.callables = Callables(scope, self.scopes, self._path, findings)
 
     # Rules
 
@@ -64,7 +64,7 @@ class Resolver:
         for part in parts:
             if isinstance(part, nodes.Call):
                 message, help = "rule arguments cannot contain calls", "call it in the body of the function"
-                self.findings.report(errors.COMPILE, message, part.location, help=help, check=Stage.EXPRESSIONS)
+                self._report(message, part.location, help=help)
             elif isinstance(part, Ref) and isinstance(part.head, Var) and part.head.name in ROOTS:
                 message, help = f"var {part.head.name} is unsafe", "compare with it in the body of the function"
                 self.findings.report(errors.UNSAFE, message, part.location, help=help)
@@ -77,8 +77,8 @@ class Resolver:
         resolved = nodes.Head(
             replace(head.ref, args=tuple(self.term(arg) for arg in head.ref.args)),
             args,
-            None if head.key is None else self.term(head.key),
-            None if head.value is None else self.term(head.value),
+            None if head.key is None else self._whole(head.key),
+            None if head.value is None else self._whole(head.value),
             head.location,
         )
         self._pop()
@@ -95,14 +95,19 @@ class Resolver:
     # Scopes
 
     def _pop(self, *, shares_uses: bool = False) -> None:
-        for name, location in self.scopes.pop(shares_uses=shares_uses).items():
+        scope = self.scopes.pop(shares_uses=shares_uses)
+        for name, location in scope.unused.items():
             shown = "_" if name.startswith("$") else name
             self._report(f"declared var {shown} unused", location, help=f"remove `{shown}` or use it")
+        for use in scope.shadowed:
+            self.callables.report_shadowed(use)
 
-    def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> None:
+    def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> bool:
+        """Declare a name; return whether it could be."""
         misuse = self.scopes.declare(name, action, location, must_use=must_use)
         if misuse is not None:
             self._report(misuse.message, location, help=misuse.help)
+        return misuse is None
 
     def _refuse_root(self, name: str, what: str, kind: str, location: Location) -> None:
         if name in ROOTS and self.globals.rego_version == 1:
@@ -128,15 +133,18 @@ class Resolver:
 
     def _with(self, item: nodes.With) -> nodes.With | None:
         target = self.callables.target(item.target)
-        if target is None:
-            return None
-        function = self.callables.replacement(target, item)
-        return replace(item, target=target, value=self.term(item.value) if function is None else function)
+        function = None if target is None else self.callables.replacement(target, item)
+        value = self.term(item.value) if function is None else function
+        return None if target is None else replace(item, target=target, value=value)
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
+            case nodes.TermExpr(nodes.Call(("eq",), (left, right))):
+                return nodes.Unify(self.term(left), self.term(right))
+            case nodes.TermExpr(nodes.Call(("assign",), (left, right))):
+                return self._assign(left, right)
             case nodes.TermExpr(nodes.Call() as call):
-                return nodes.TermExpr(self._call(call, spare=1))
+                return nodes.TermExpr(self._call(call, is_operand=False, spare=1))
             case nodes.TermExpr(term):
                 return nodes.TermExpr(self.term(term))
             case nodes.Unify(left, right):
@@ -191,9 +199,11 @@ class Resolver:
                 self._report(f"cannot assign to {term_name(term)}", term.location, help=help)
 
     def _some_in(self, key: Term | None, value: Term, domain: Term) -> nodes.Expr:
-        for name, location in _pattern_vars((value,) if key is None else (key, value)):
-            if name not in ROOTS:
-                self._declare(name, location, action="declared")
+        # A name of the domain is not declared, so that `some x in x` unifies, as in OPA.
+        known = {part.name for part in _parts(domain) if isinstance(part, Var)} | ROOTS
+        for name, location in dict(_pattern_vars((value,) if key is None else (key, value))).items():
+            if name not in known and not self._declare(name, location, action="declared"):
+                break
         resolved = self.term(domain)
         return nodes.SomeIn(None if key is None else self.term(key), self.term(value), resolved)
 
@@ -202,13 +212,11 @@ class Resolver:
         self.scopes.push(var.name for var in names)
         domain = self.term(expr.domain)
         self.scopes.pop(shares_uses=True)
-        self.scopes.push()
+        self.scopes.push(_declared(expr.body))
         for var in names:
             self._declare(var.name, var.location, action="declared", must_use=True)
         key, value = (var and replace(var, name=self.scopes.local(var.name)) for var in (expr.key, expr.value))
-        self.scopes.push(_declared(expr.body))
         body = self._body(expr.body)
-        self._pop()
         self._pop()
         assert value is not None
         return nodes.Every(key, value, domain, body)
@@ -231,28 +239,31 @@ class Resolver:
             case nodes.ObjectTerm(pairs):
                 return replace(term, pairs=tuple((self.term(key), self.term(value)) for key, value in pairs))
             case nodes.TemplateString(parts):
-                return replace(term, parts=tuple(part if isinstance(part, str) else self.term(part) for part in parts))
+                return replace(term, parts=tuple(part if isinstance(part, str) else self._whole(part) for part in parts))
             case nodes.ObjectComprehension():
                 self.scopes.push(_declared(term.body))
                 body = self._body(term.body)
-                result = replace(term, key=self.term(term.key), value=self.term(term.value), body=body)
+                result = replace(term, key=self._whole(term.key), value=self._whole(term.value), body=body)
                 self._pop()
                 return result
             case nodes.ArrayComprehension() | nodes.SetComprehension():
                 self.scopes.push(_declared(term.body))
                 body = self._body(term.body)
-                inner = replace(term, term=self.term(term.term), body=body)
+                inner = replace(term, term=self._whole(term.term), body=body)
                 self._pop()
                 return inner
 
     def _var(self, var: Var) -> Term:
         if var.is_wildcard:
             return var
-        local = self.scopes.use(var.name, var.location)
+        local = self.scopes.use(var.name)
         if local is not None:
             return Var(local, var.location)
         path = self._path(var.name)
-        return var if path is None else _reference(path, (), var.location)
+        if path is not None:
+            return _reference(path, (), var.location)
+        self.scopes.use_variable(var.name, var.location)
+        return var
 
     def _ref(self, ref: Ref, head: Term, args: tuple[Term, ...]) -> Term:
         resolved_head = self.term(head)
@@ -271,9 +282,14 @@ class Resolver:
             return self.globals.imports[name]
         return ("data", *self.globals.package, name) if name in self.globals.rules else None
 
-    def _call(self, call: nodes.Call, *, spare: int = 0) -> nodes.Call:
+    def _whole(self, term: Term) -> Term:
+        """Resolve a term that is no part of another."""
+        return self._call(term, is_operand=False) if isinstance(term, nodes.Call) else self.term(term)
+
+    def _call(self, call: nodes.Call, *, is_operand: bool = True, spare: int = 0) -> nodes.Call:
         """Resolve a call. One that stands alone may have a spare argument: the pattern of its result."""
-        return replace(call, operator=self.callables.operator(call, spare=spare), args=tuple(self.term(arg) for arg in call.args))
+        operator = self.callables.operator(call, is_operand=is_operand, spare=spare)
+        return replace(call, operator=operator, args=tuple(self.term(arg) for arg in call.args))
 
 
 def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location) -> Ref:

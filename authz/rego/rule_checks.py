@@ -51,8 +51,8 @@ def default_fault(args: tuple[Term, ...] | None, value: Term, rego_version: int)
     for arg in args or ():
         if isinstance(arg, nodes.Scalar) and rego_version == 0:
             continue
-        if not isinstance(arg, nodes.Var):
-            return f"arguments cannot contain {term_name(arg)}"
+        if not isinstance(arg, nodes.Var) or arg.name in ("input", "data"):
+            return f"arguments cannot contain {'ref' if isinstance(arg, nodes.Var) else term_name(arg)}"
         if arg.name in seen:
             return f"arguments cannot be repeated {arg.name}"
         seen.add(arg.name)

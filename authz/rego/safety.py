@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from authz.rego import errors, nodes
+from authz.rego.errors import Stage
 from authz.rego.expand import (
     CallExpr,
     EqualExpr,
@@ -22,7 +23,9 @@ from authz.rego.expand import (
     is_temporary,
 )  # fmt: skip
 from authz.rego.names import original_name
-from authz.rego.nodes import Ref, Scalar, Term, Var
+from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+from authz.rego.rule_checks import missing_import_help
+from authz.rego.tokens import FUTURE_KEYWORDS
 from authz.rego.variables import ROOTS, all_vars, body_vars, own_vars, term_vars
 
 
@@ -66,14 +69,20 @@ def _unsafe(literals: list[FlatLiteral], known: set[str], visible: frozenset[str
     for literal in literals:
         for var in all_vars(literal):
             if var.name not in known and var.name in visible and var.name not in bindable and not is_temporary(var.name):
-                name = original_name(var.name)
                 location = var.location if var.location.row else literal.location
-                found.setdefault(name, errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=_unsafe_help(literal)))
+                found.setdefault(original_name(var.name), _unsafe_var(var, location, _unsafe_help(literal)))
     if not found:
-        names = sorted({original_name(var.name) for literal in literals for var in all_vars(literal) if var.name not in known})
-        location = literals[0].location
-        found = {name: errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location) for name in names}
+        free = {var.name for literal in literals for var in all_vars(literal)} - known
+        messages = sorted(f"var {original_name(name)} is unsafe" for name in free if not is_temporary(name)) or ["expression is unsafe"]
+        return errors.CompileError(tuple(errors.Diagnostic(errors.UNSAFE, message, literals[0].location) for message in messages))
     return errors.CompileError(tuple(found.values()))
+
+
+def _unsafe_var(var: Var, location: Location, help: str) -> errors.Diagnostic:
+    name = original_name(var.name)
+    if name in FUTURE_KEYWORDS:
+        help = missing_import_help(name)
+    return errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=help)
 
 
 def _unsafe_help(literal: FlatLiteral) -> str:
@@ -306,6 +315,7 @@ class _NestedOrder:
 
     def term(self, term: Term) -> Term:
         if isinstance(term, FlatComprehension):
+            _check_template(term, self.bound)
             body = order_body(term.body, self.bound, self.arity)
             check_bound(term, body, self.bound, self.arity)
             return replace(term, body=body)
@@ -317,6 +327,19 @@ class _NestedOrder:
             case nodes.ObjectTerm(pairs):
                 return replace(term, pairs=tuple((self.term(key), self.term(value)) for key, value in pairs))
         return term
+
+
+def _check_template(term: FlatComprehension, bound: frozenset[str]) -> None:
+    """Raise if a part of a template string has variables of its own, other than being one."""
+    match term.body:
+        case (*_, FlatLiteral(nodes.Unify(_, Var()))):
+            return
+    for literal in term.body if term.is_template else ():
+        for var in all_vars(literal):
+            if not is_temporary(var.name) and var.name in own_vars(literal) and var.name not in bound:
+                name = original_name(var.name)
+                help = f"bind it in the body: a template string does not iterate, `{name}` would have no value to begin with"
+                raise errors.compile_error(errors.COMPILE, f"var {name} is undeclared", var.location, help=help, check=Stage.SAFETY)
 
 
 def check_bound(compr: FlatComprehension, body: FlatBody, bound: frozenset[str], arity: Arity) -> None:
@@ -331,8 +354,6 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
     known = set(bound)
     for literal in body:
         known |= outputs(literal, known, visible, arity) or set()
-    for head in heads:
-        for var in term_vars(head, nested=False):
-            if var.name not in known and var.name not in ROOTS:
-                name = original_name(var.name)
-                raise errors.compile_error(errors.UNSAFE, f"var {name} is unsafe", var.location, help="bind it in the body")
+    free = {var.name: var for head in heads for var in term_vars(head, nested=False) if var.name not in known}
+    if free:
+        raise errors.CompileError(tuple(_unsafe_var(var, var.location, "bind it in the body") for var in free.values()))

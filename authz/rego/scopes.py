@@ -11,12 +11,23 @@ from dataclasses import dataclass, field
 from authz.rego.nodes import Location
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A call of a built-in: the name that its own begins with, which a variable may take from it, and whether it is an operand."""
+
+    head: str
+    function: str
+    location: Location
+    is_operand: bool
+
+
 @dataclass(slots=True)
 class Scope:
     """The names of one body or argument list.
 
     `declares` is every name that it declares anywhere: outside its locals such a name means nothing. `arguments` may not
-    be declared again. `open` are names that were used and mean nothing so far.
+    be declared again. `open` are names that were used and mean nothing so far, `variables` those of them that are variables.
+    `unused` is what has to be used and was not, `shadowed` the built-ins that are called where a variable has their name.
     """
 
     declares: frozenset[str]
@@ -25,6 +36,9 @@ class Scope:
     actions: dict[str, str] = field(default_factory=dict)
     unused: dict[str, Location] = field(default_factory=dict)
     open: dict[str, Location] = field(default_factory=dict)
+    variables: set[str] = field(default_factory=set)
+    calls: list[Use] = field(default_factory=list)
+    shadowed: list[Use] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +60,18 @@ class Scopes:
         """Enter a scope."""
         self._stack.append(Scope(frozenset(declares), frozenset(arguments)))
 
-    def pop(self, *, shares_uses: bool = False) -> dict[str, Location]:
-        """Leave a scope; return what had to be used in it and was not. `shares_uses`: what it used and means nothing counts outside."""
+    def pop(self, *, shares_uses: bool = False) -> Scope:
+        """Leave a scope and return it. `shares_uses`: names that were used in it and mean nothing count as used outside."""
         scope = self._stack.pop()
-        if shares_uses:
-            for name, location in scope.open.items():
-                self._stack[-1].open.setdefault(name, location)
-        return scope.unused
+        scope.shadowed += (call for call in scope.calls if call.head in scope.variables)
+        if self._stack:
+            outer = self._stack[-1]
+            outer.calls += (call for call in scope.calls if call.head not in scope.variables)
+            if shares_uses:
+                outer.variables |= scope.variables
+                for name, location in scope.open.items():
+                    outer.open.setdefault(name, location)
+        return scope
 
     def arguments(self) -> frozenset[str]:
         """Return the names that the innermost scope has declared."""
@@ -62,25 +81,44 @@ class Scopes:
         """Declare a name in the innermost scope; return why that is wrong, if it is."""
         scope = self._stack[-1]
         misuse = _misuse(scope, name)
+        if misuse is not None:
+            return misuse
         self._counter += 1
         scope.locals[name] = f"{name}#{self._counter}"
         scope.actions[name] = action
-        if must_use and misuse is None:
+        if must_use:
             scope.unused[name] = location
-        return misuse
+        return None
 
-    def use(self, name: str, location: Location) -> str | None:
+    def use(self, name: str) -> str | None:
         """Return the local that a name means here, and note that it is used; None if it means none."""
         for scope in reversed(self._stack):
             if name in scope.locals:
                 scope.unused.pop(name, None)
                 return scope.locals[name]
-        if self._stack:
-            self._stack[-1].open.setdefault(name, location)
         return None
 
+    def use_variable(self, name: str, location: Location) -> None:
+        """Note the use of a variable that nothing declares."""
+        self._stack[-1].open.setdefault(name, location)
+        self._stack[-1].variables.add(name)
+
+    def use_name(self, name: str, location: Location) -> str | None:
+        """Return the local that the first name of a function means here, if it means one, and note that it is used."""
+        local = self.use(name)
+        if local is None:
+            self._stack[-1].open.setdefault(name, location)
+        return local
+
+    def use_function(self, use: Use) -> None:
+        """Note the call of a built-in. Variables that nothing declares hide only names without a dot, as in OPA."""
+        if self.use_name(use.head, use.location) is not None:
+            self._stack[-1].shadowed.append(use)
+        elif use.function == use.head:
+            self._stack[-1].calls.append(use)
+
     def local(self, name: str) -> str:
-        """Return the local of a name that the innermost scope has declared; the name itself if it has not. Not a use of it."""
+        """Return the local of a name that the innermost scope has declared, or tried to. Not a use of it."""
         return self._stack[-1].locals.get(name, name)
 
     def hides(self, name: str) -> bool:
