@@ -144,7 +144,7 @@ class RuleParser(BodyParser):
         if self.is_keyword_as_name():
             self.token.kind = Kind.IDENT
         heading = self._heading()
-        if heading.key is not None:
+        if heading.key is not None or (heading.value is None and len(heading.ref.args) == 1):
             self.fail("illegal default rule (must have a value)", start)
         value = heading.value or self._true(start)
         fault = default_fault(heading.args, value, self.rego_version)

@@ -243,7 +243,7 @@ class Resolver:
             case nodes.ObjectComprehension():
                 self.scopes.push(_declared(term.body))
                 body = self._body(term.body)
-                result = replace(term, key=self._whole(term.key), value=self._whole(term.value), body=body)
+                result = replace(term, key=self.term(term.key), value=self.term(term.value), body=body)
                 self._pop()
                 return result
             case nodes.ArrayComprehension() | nodes.SetComprehension():
@@ -297,9 +297,17 @@ def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location
 
 
 def _declared(body: nodes.Body) -> Iterator[str]:
-    """Yield the names that the body's own literals declare, nested bodies excluded."""
+    """Yield the names that the literals of a body declare, those of bodies in it included, but not of comprehensions.
+
+    What a nested body declares means nothing global around it either, as in OPA.
+    """
     for literal in body:
         match literal.expr:
+            case nodes.Every(body=inner) | nodes.Not(nodes.Operand(inner)):
+                yield from _declared(inner)
+            case nodes.Logical(_, operands):
+                for operand in operands:
+                    yield from _declared(operand.body)
             case nodes.Assign(left, _):
                 yield from (name for name, _ in _pattern_vars((left,)))
             case nodes.SomeDecl(names):

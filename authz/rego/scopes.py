@@ -99,9 +99,10 @@ class Scopes:
         return None
 
     def use_variable(self, name: str, location: Location) -> None:
-        """Note the use of a variable that nothing declares."""
-        self._stack[-1].open.setdefault(name, location)
-        self._stack[-1].variables.add(name)
+        """Note the use of a variable that nothing declares. One that is used in an outer scope is of that scope."""
+        if not any(name in scope.variables for scope in self._stack):
+            self._stack[-1].open.setdefault(name, location)
+            self._stack[-1].variables.add(name)
 
     def use_name(self, name: str, location: Location) -> str | None:
         """Return the local that the first name of a function means here, if it means one, and note that it is used."""
