@@ -295,7 +295,7 @@ class Lowerer:
             child = node.children.get(name) if isinstance(name, str) else None
             if child is not None:
                 node = child
-            elif isinstance(arg, Scalar):
+            elif _is_constant(arg):  # also a composite, which is no rule's name
                 return self._walk(p.BaseData(self.ctx, tuple(p.Const(step) for step in node.path[1:])), ref.args[index:], ref.location)
             else:
                 return self._walk(self._place(node, ref.location), ref.args[index:], ref.location)
@@ -352,6 +352,17 @@ class Lowerer:
         name = self.names.fresh("c")
         self.steps.append(p.Scope(name, self.ctx, modifiers, literal.location))
         return name
+
+
+def _is_constant(term: Term) -> bool:
+    match term:
+        case Scalar():
+            return True
+        case nodes.Array(items) | nodes.SetTerm(items):
+            return all(map(_is_constant, items))
+        case nodes.ObjectTerm(pairs):
+            return all(_is_constant(part) for pair in pairs for part in pair)
+    return False
 
 
 def _constants(atoms: Iterable[p.Atom]) -> tuple[Value, ...] | None:

@@ -91,7 +91,7 @@ def _rule(module: nodes.Module, rule: Rule, known: _Annotations) -> Rule:
     if not _calls(replace(rule, orelse=None)):
         return rule
     own = sorted((each for each in rule.annotations if each.scope == "rule"), key=lambda each: each.location.row, reverse=True)
-    constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[0].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
+    constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[-1].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
     rewritten = _Rewriter(constants).node(rule)
     assert isinstance(rewritten, Rule)
     return rewritten

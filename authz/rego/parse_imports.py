@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Final
 
 from authz.rego import nodes
-from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_rules import RuleParser
 from authz.rego.parse_terms import ROOTS
@@ -26,7 +25,6 @@ class HeaderParser(RuleParser):
     def __init__(self, file: str, source: str, rego_version: int) -> None:
         super().__init__(file, source, rego_version)
         self.imports_rego_v1 = False
-        self._future_import: Token | None = None
 
     def package(self) -> tuple[tuple[str, ...], nodes.Location]:
         """Parse `package path`; return the path and where it is declared."""
@@ -98,8 +96,6 @@ class HeaderParser(RuleParser):
             if path[2] not in FUTURE_KEYWORDS:
                 self.fail(f"unexpected keyword, must be one of [{' '.join(sorted(FUTURE_KEYWORDS))}]", where)
             words = frozenset((path[2], "in")) if path[2] == "every" else frozenset((path[2],))
-        self._future_import = where
-        self._check_one_way(where)
         self.import_keywords(words)
 
     def _import_rego_v1(self, path: tuple[str, ...], alias: str | None, where: Token) -> None:
@@ -110,10 +106,4 @@ class HeaderParser(RuleParser):
         if alias is not None:
             self.fail("`rego` imports cannot be aliased", where)
         self.imports_rego_v1 = True
-        self._check_one_way(where)
         self.import_keywords(_ALL_V1)
-
-    def _check_one_way(self, where: Token) -> None:
-        if self.imports_rego_v1 and self._future_import is not None:
-            message = "the `rego.v1` import implies `future.keywords`, these are therefore mutually exclusive"
-            self.v1_failures.append(Failure(message, where, "drop the import of `future.keywords`"))

@@ -262,6 +262,8 @@ class TermParser(Cursor):
 
     def _template(self) -> Term:
         start = self.token
+        if self.rego_version == 0:
+            self.fail("template strings are not supported by current capabilities", help="they are Rego v1; Rego v0 has `sprintf`")
         parts: list[str | Term] = []
         while True:
             token = self.advance()
