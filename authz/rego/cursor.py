@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from authz.rego import nodes
-from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic
+from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic, Findings
 from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
@@ -60,6 +60,7 @@ class Cursor:
         self.deepest = 0
         self.infix_count = 0
         self.wildcards = 0
+        self.faults = Findings()  # what parses and cannot mean anything
         self.imported: frozenset[str] = frozenset()
         self.logical = False  # whether `and` or `or` is a keyword here
         self._closings: dict[int, int] | None = None  # where each bracket is closed

@@ -72,7 +72,7 @@ class BodyParser(ExpressionParser):
             names.append(self.advance())
             following = self.token
             if following.kind is not Kind.COMMA:
-                if len(names) <= 2 and self.is_keyword(Kind.IN):
+                if self.at(Kind.IN) and (len(names) == 2 or (len(names) == 1 and self.is_keyword(Kind.IN))):
                     break
                 if following.gap == NO_GAP and following.kind in (Kind.DOT, Kind.LBRACK, Kind.LPAREN):
                     break

@@ -60,7 +60,7 @@ class RuleParser(BodyParser):
         if start.kind is Kind.DEFAULT:
             return [self._default()]
         heading = self._heading()
-        if self.is_keyword(Kind.IF):
+        if self.is_keyword(Kind.IF) or (self.at(Kind.IF) and self.next_token().kind is Kind.LBRACK):  # `if[x]` tests an array
             return self._with_bodies(heading, start, has_if=True)
         if self.token.kind is Kind.LBRACE:
             return self._with_bodies(heading, start, has_if=False)

@@ -12,7 +12,7 @@ from typing import Final, cast
 
 from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
-from authz.rego.errors import COMPILE, TYPE, compile_error
+from authz.rego.errors import COMPILE, TYPE, Stage
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
 from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
@@ -203,7 +203,8 @@ class TermParser(Cursor):
         names = [arg.value for arg in args if isinstance(arg, nodes.Scalar) and isinstance(arg.value, str)]
         if not isinstance(head, nodes.Var) or len(names) != len(args):
             message, help = f"undefined function {self.text_from(start)}", "a function is called by its name, `f(x)` or `a.b.f(x)`"
-            raise compile_error(TYPE, message, self.location(start), help=help)
+            self.faults.report(TYPE, message, self.location(start), help=help, check=Stage.FUNCTIONS)
+            return ("undefined",)
         return (head.name, *names)
 
     def terms(self, end: Kind, first: tuple[Term, ...] = ()) -> tuple[Term, ...]:
@@ -285,7 +286,9 @@ class TermParser(Cursor):
             self.fail("unexpected negation ('not') in template-string expression", start)
         if isinstance(expression, nodes.Not | nodes.Logical):
             name = expression.operator if isinstance(expression, nodes.Logical) else "not"
-            raise compile_error(COMPILE, f"unexpected template-string expression type: {name}", self.location(start), help=_NO_VALUE_HELP)
+            message = f"unexpected template-string expression type: {name}"
+            self.faults.report(COMPILE, message, self.location(start), help=_NO_VALUE_HELP, check=Stage.EXPRESSIONS)
+            return nodes.Scalar("", self.location(start))
         if not isinstance(expression, nodes.TermExpr):
             self.fail(f"unexpected {_EXPRESSION_NAMES[type(expression)]} in template-string expression", start)
         if literal.withs:

@@ -31,6 +31,7 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query") -> node
         parser.check_height(query, start)
     except Failure as failure:
         raise parser.error([failure]) from None
+    parser.faults.check()
     return query
 
 
@@ -44,6 +45,7 @@ def parse_term(source: str) -> nodes.Term:
         parser.check_height(term, start)
     except Failure as failure:
         raise parser.error([failure]) from None
+    parser.faults.check()
     return term
 
 
@@ -67,5 +69,6 @@ def _module(parser: HeaderParser) -> nodes.Module:
     version = 1 if parser.imports_rego_v1 else parser.rego_version
     if version == 1 and parser.v1_failures:
         raise parser.error(parser.v1_failures)
+    parser.faults.check()
     module = nodes.Module(parser.file, package, tuple(imports), tuple(rules), version, (), package_location)
     return attach(module, read_annotations(parser), parser)
