@@ -60,7 +60,8 @@ class RuleParser(BodyParser):
         if start.kind is Kind.DEFAULT:
             return [self._default()]
         heading = self._heading()
-        if self.is_keyword(Kind.IF) or (self.at(Kind.IF) and self.next_token().kind is Kind.LBRACK):  # `if[x]` tests an array
+        is_bare = heading.key is None and heading.value is None
+        if self.is_keyword(Kind.IF) or (is_bare and self.at(Kind.IF) and self.next_token().kind is Kind.LBRACK):  # `p if[x]`
             return self._with_bodies(heading, start, has_if=True)
         if self.token.kind is Kind.LBRACE:
             return self._with_bodies(heading, start, has_if=False)
