@@ -105,4 +105,4 @@ class CollectionParser(TermParser):
         if not self.at(Kind.RBRACE):
             self.unexpected("non-terminated object", help=self._body_after_operator_help())
         self.advance()
-        return nodes.ObjectTerm(tuple(pairs), self.location(start))
+        return nodes.ObjectTerm(tuple(dict(pairs).items()), self.location(start))  # of a key that is written twice the last one counts

@@ -200,7 +200,9 @@ class Resolver:
 
     def _some_in(self, key: Term | None, value: Term, domain: Term) -> nodes.Expr:
         # A name of the domain is not declared, so that `some x in x` unifies, as in OPA.
-        known = {part.name for part in _parts(domain) if isinstance(part, Var)} | ROOTS
+        known = ROOTS | {
+            part.name if isinstance(part, Var) else part.operator[0] for part in _parts(domain) if isinstance(part, Var | nodes.Call)
+        }
         for name, location in dict(_pattern_vars((value,) if key is None else (key, value))).items():
             if name not in known and not self._declare(name, location, action="declared"):
                 break
