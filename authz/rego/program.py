@@ -105,14 +105,16 @@ class Node:
 
 @dataclass(slots=True)
 class Program:
-    """All groups by path, and the tree they hang in (its root is `data`)."""
+    """All groups by path, the tree they hang in (its root is `data`), and the packages of all modules."""
 
     groups: dict[Path, Group]
     root: Node
+    packages: tuple[Path, ...] = ()
 
 
 def build(modules: Iterable[nodes.Module]) -> Program:
     """Arrange the (resolved) rules, which must not contradict each other."""
+    modules = tuple(modules)
     rules = [(("data", *module.package), rule) for module in modules for rule in module.rules]
     dynamic = {path for base, rule in rules for path in _dynamic_prefix(base, rule)}
     groups: dict[Path, Group] = {}
@@ -122,9 +124,14 @@ def build(modules: Iterable[nodes.Module]) -> Program:
         (group.defaults if rule.is_default else group.members).append(Member(rule, keys))
     for number, path in enumerate(sorted(groups)):
         groups[path].number = number
-    program = Program(groups, Node(("data",)))
+    packages = tuple(sorted({("data", *module.package) for module in modules}))
+    program = Program(groups, Node(("data",)), packages)
+    for package in packages:
+        _node(program.root, package)
     for group in groups.values():
-        _hang(program.root, group)
+        node = _node(program.root, group.path)
+        assert not node.children, "conflicting rules passed the check"
+        node.group = group
     return program
 
 
@@ -152,13 +159,13 @@ def _kind(rule: nodes.Rule, keys: tuple[Term, ...]) -> Kind:
     return Kind.SET if rule.head.key is not None else Kind.COMPLETE
 
 
-def _hang(root: Node, group: Group) -> None:
+def _node(root: Node, path: Path) -> Node:
+    """Return the node at a path, made with those on the way if it is not there."""
     node = root
-    for depth, name in enumerate(group.path[1:], start=2):
+    for depth, name in enumerate(path[1:], start=2):
+        node = node.children.setdefault(name, Node(path[:depth]))
         assert node.group is None, "conflicting rules passed the check"
-        node = node.children.setdefault(name, Node(group.path[:depth]))
-    assert not node.children, "conflicting rules passed the check"
-    node.group = group
+    return node
 
 
 def ordered(program: Program, uses: dict[Path, list[Path]], findings: Findings) -> list[Group]:

@@ -110,7 +110,7 @@ class Resolver:
         return misuse is None
 
     def _refuse_root(self, name: str, what: str, kind: str, location: Location) -> None:
-        if name in ROOTS and self.globals.rego_version == 1:
+        if name in ROOTS and (self.globals.rego_version == 1 or what == "args"):
             message = f"{what} must not shadow {name} (use a different {kind} name)"
             self.findings.report(errors.COMPILE, message, location, check=Stage.ROOTS)
 
@@ -278,11 +278,11 @@ class Resolver:
         """Return the full path of what a name means globally; None if it means nothing global here."""
         if self.scopes.hides(name):
             return None
-        if name in ROOTS:
-            return (name,)
         if name in self.globals.imports:
             return self.globals.imports[name]
-        return ("data", *self.globals.package, name) if name in self.globals.rules else None
+        if name in self.globals.rules:
+            return ("data", *self.globals.package, name)
+        return (name,) if name in ROOTS else None
 
     def _whole(self, term: Term) -> Term:
         """Resolve a term that is no part of another."""

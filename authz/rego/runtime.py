@@ -244,6 +244,8 @@ def document(c: Context, place: Place) -> Value | None:
     if place.rule is not None:
         return place.rule(c)
     base = get_data(c.data, place.path[1:])
+    if base is not None and not place.children:
+        return base
     result = dict(base) if base.__class__ is Object else {}
     for name, child in place.children.items():
         value = document(c, child)
