@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from authz.rego import nodes, safety, variables
 from authz.rego import plan as p
@@ -17,7 +18,7 @@ from authz.rego.hoist import hoisted
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
 from authz.rego.program import Node, Program
-from authz.rego.values import FALSE, TRUE, Object, Set, Value
+from authz.rego.values import FALSE, TRUE, Object, Set, Value, order_key
 
 ROOT_CONTEXT = "c"
 
@@ -237,6 +238,7 @@ class Lowerer:
             case nodes.SetTerm(items):
                 return self._make_set(tuple(self.atom(item) for item in items), term.location)
             case nodes.ObjectTerm(pairs):
+                pairs = tuple(sorted(pairs, key=lambda pair: _key_order(pair[0])))
                 return self._make_object(tuple((self.atom(key), self.atom(value)) for key, value in pairs), term.location)
         if isinstance(term, FlatComprehension):
             return self._comprehension(term)
@@ -352,6 +354,20 @@ class Lowerer:
         name = self.names.fresh("c")
         self.steps.append(p.Scope(name, self.ctx, modifiers, literal.location))
         return name
+
+
+def _key_order(key: Term) -> tuple[int, Any]:
+    """Return where OPA has a pair of an object by its key, as written. Of keys that turn out to be equal the last one counts."""
+    match key:
+        case Scalar(value):
+            return 0, order_key(value)
+        case Var(name):
+            declared, _, number = name.partition("#")
+            return 1, (not number, int(number or 0), declared)
+    return 2 + _COMPOSITES.index(type(key)), ()
+
+
+_COMPOSITES: Final = (Ref, nodes.Array, nodes.ObjectTerm, nodes.SetTerm, FlatComprehension)
 
 
 def _is_constant(term: Term) -> bool:
