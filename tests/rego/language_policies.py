@@ -26,14 +26,14 @@ class Bundle:
     rego_version: int
 
 
-def make_bundle(seed: int, rego_version: int = 1, inputs: int = 4) -> Bundle:
-    """Return the policy of a seed."""
+def make_bundle(seed: int, rego_version: int = 1, inputs: int = 4, *, has_logical_words: bool = True) -> Bundle:
+    """Return the policy of a seed; `has_logical_words`: some modules import `and`, `or` or the new `not`."""
     rng = random.Random(seed)  # noqa: S311
-    library = ModuleMaker(rng, "lib.util", rego_version)
+    library, base, main = (ModuleMaker(rng, package, rego_version) for package in ("lib.util", "base", "t"))
+    for maker in (library, base, main) if has_logical_words else ():
+        maker.import_words()
     library.write(rng.randrange(1, 4))
-    base = ModuleMaker(rng, "base", rego_version)  # beside base data of the same name
-    base.write(rng.randrange(3))
-    main = ModuleMaker(rng, "t", rego_version)
+    base.write(rng.randrange(3))  # beside base data of the same name
     main.bring(library, base)
     main.write(rng.randrange(3, 8))
     makers = (library, base, main)
@@ -55,11 +55,13 @@ class ModuleMaker(BodyMaker):
         self.asked: list[str] = []
         if rego_version == 0:
             self.imports += ["future.keywords.in", "future.keywords.every", "future.keywords.contains"]
+        self.assign, self.if_ = (":=", " if") if rego_version == 1 else ("=", "")
+
+    def import_words(self) -> None:
         for word in ("and", "or", "not"):
-            if rng.random() < 0.25:
+            if self.rng.random() < 0.25:
                 self.imports.append(f"future.keywords.{word}")
                 self.words.add(word)
-        self.assign, self.if_ = (":=", " if") if rego_version == 1 else ("=", "")
 
     def text(self) -> str:
         head = [f"package {self.package}", "", *(f"import {path}" for path in self.imports), ""]
