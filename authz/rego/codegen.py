@@ -85,7 +85,10 @@ class Generator:
         params = tuple(f"a{index}" for index in range(plan.arity))
         arguments = ", ".join(("c", *params))
         if table is None:
-            calls = [f"{self._definition_chain(plan, f'd{plan.number}_{index}', item)}({arguments})" for index, item in enumerate(plan.definitions)]
+            calls = [
+                f"{self._definition_chain(plan, f'd{plan.number}_{index}', item)}({arguments})"
+                for index, item in enumerate(plan.definitions)
+            ]
         else:
             look_up = self._table(plan, table, params)
         default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
@@ -153,8 +156,8 @@ class Generator:
 
         def write(writer: BlockWriter) -> None:
             writer.line(f"v = {names[0]}({', '.join(params)})")
-            for name in names[1:]:
-                writer.line(f"if v is None: v = {name}({', '.join(params)})")
+            for other in names[1:]:
+                writer.line(f"if v is None: v = {other}({', '.join(params)})")
             writer.line("return v")
 
         return self.function(name, params, write)
