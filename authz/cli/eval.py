@@ -13,10 +13,10 @@ import click
 from authz import rego
 from authz.bundle.directory import PolicySource
 from authz.cli.answers import FORMATS
-from authz.cli.loading import compile_source, load_any, read_input, read_stdin_input, with_source_lines
+from authz.cli.loading import compile_source, load_any, read_input, read_stdin_input
 from authz.cli.output import errors_json, print_json
 from authz.errors import AuthzError
-from authz.rego.errors import UNSAFE, CompileError
+from authz.rego.errors import UNSAFE, CompileError, with_source_lines
 from authz.rego.queries import Expression, Solution, answer
 from authz.rego.values import Value
 

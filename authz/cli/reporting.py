@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import click
 
-from authz.cli.loading import source_line
 from authz.cli.output import duration_text, errors_json, location_json
+from authz.rego.errors import source_line
 from authz.rego.render import to_text
 from authz.testing import Case, Outcome, Result, Stop, Suite
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from authz.rego import compiler
 from authz.rego.artifact import ReadSet, TableInfo
-from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError
+from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError, with_source_lines
 from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
 from authz.rego.strict import refuse_unused
 from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
@@ -29,15 +29,21 @@ def compile(  # noqa: PLR0913 - the options of one operation
     `rego_version` is 0 or 1, for all files or by file name. `strict` also refuses what is unused. `optimize=False` leaves
     out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Raises CompileError.
     """
-    with compiler.collector_paused():
-        source = compiler.make_source(modules, data, rego_version, optimize)
-        planned = compiler.plan_source(source)
-        if strict:
-            refuse_unused(compiler.parse_source(source))
-        policy = Policy(source, compiler.generate(planned, source), planned)
+    try:
+        policy = _compiled(compiler.make_source(modules, data, rego_version, optimize), strict)
+    except CompileError as error:
+        raise with_source_lines(error, modules) from None
     for path in entrypoints:
         policy.entrypoint(path)
     return policy
+
+
+def _compiled(source: compiler.Source, strict: bool) -> Policy:
+    with compiler.collector_paused():
+        planned = compiler.plan_source(source)
+        if strict:
+            refuse_unused(compiler.parse_source(source))
+        return Policy(source, compiler.generate(planned, source), planned)
 
 
 __all__ = [

@@ -6,7 +6,6 @@ variable and looks into no argument.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Final
 
@@ -14,7 +13,7 @@ from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
 from authz.rego.builtins.registry import Builtin
 from authz.rego.errors import Findings, Stage
-from authz.rego.names import Globals, ground_path, original_name, path_text
+from authz.rego.names import Globals, ground_path, head_text, original_name, path_text
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.scopes import Scopes, Use
 
@@ -53,10 +52,12 @@ class Callables:
                 self._report("print(...) used as value", call.location, Stage.EXPRESSIONS, "`print` has no value; let it stand alone")
             return
         if builtin.deprecated and self._globals.rego_version == 1:
-            self._report(f"deprecated built-in function calls in expression: {builtin.name}", call.location, Stage.DEPRECATION)
+            message, help = f"deprecated built-in function calls in expression: {builtin.name}", _SUCCESSORS[builtin.name]
+            self._report(message, call.location, Stage.DEPRECATION, f"write {help}")
         size = len(builtin.params)
         if not size <= len(call.args) <= size + spare:
-            help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
+            params = ", ".join(param if isinstance(param, str) else "|".join(param) for param in builtin.params)
+            help = f"`{builtin.name}({params})` takes {_arguments(size)}, not {len(call.args)}"
             self._report(f"{builtin.name}: arity mismatch", call.location, Stage.FUNCTIONS, help)
 
     def report_shadowed(self, use: Use) -> None:
@@ -72,7 +73,7 @@ class Callables:
         if size is None and path in self._globals.documents:
             self._rule_called(path, call, 0 if is_operand else 1)
         elif size is None:
-            self._undefined(path, call.location)
+            self._undefined(path, call.location, is_built_in=".".join(call.operator) in BUILTINS)
         elif not size <= len(call.args) <= size + spare:
             self._arity(path, size, call)
         return path
@@ -87,14 +88,16 @@ class Callables:
 
     def _arity(self, path: Names, size: int, call: nodes.Call, help: str | None = None) -> None:
         message = f"function {path_text(path)} has arity {size}, got {_arguments(len(call.args))}"
+        head = self._globals.heads.get(path)
+        if help is None and head is not None:
+            help = f"it is defined as `{head_text(head)}` at {head.location}"
         self._report(message, call.location, Stage.FUNCTIONS, help)
 
-    def _undefined(self, path: Names, location: Location) -> None:
+    def _undefined(self, path: Names, location: Location, *, is_built_in: bool = False) -> None:
         name = path_text((original_name(path[0]), *path[1:]))
-        known = [*BUILTINS, *(path_text(path) for path in self._globals.functions), *self._globals.rules]
-        close = difflib.get_close_matches(name, known, n=1)
-        help = f"did you mean `{close[0]}`?" if close else None
-        self._report(f"undefined function {name}", location, Stage.FUNCTIONS, help)
+        help, unknown = ("a rule or an import hides the built-in: rename it", None) if is_built_in else (None, name)
+        message = f"undefined function {name}"
+        self._findings.add(errors.Diagnostic(errors.TYPE, message, location, help=help, check=Stage.FUNCTIONS, unknown=unknown))
 
     # `with`
 
@@ -109,7 +112,7 @@ class Callables:
             if name in BUILTINS or name in _OPERATORS:
                 return self._replaceable(name, target.location)
         message = "with keyword target must reference existing input, data, or a function"
-        self._report(message, target.location, Stage.MODIFIERS)
+        self._report(message, target.location, Stage.MODIFIERS, "`with` replaces `input`, `data`, parts of them, a function or a built-in")
         return None
 
     def replacement(self, target: Ref, item: nodes.With) -> Ref | None:
@@ -153,6 +156,21 @@ class Callables:
     def _report(self, message: str, location: Location, check: Stage, help: str | None = None) -> None:
         self._findings.report(errors.TYPE, message, location, help=help, check=check)
 
+
+_SUCCESSORS: Final = {
+    "all": "`every x in xs { x }`",
+    "any": "`some x in xs; x`",
+    "cast_array": "`[x | some x in xs]`",
+    "cast_boolean": "`is_boolean`",
+    "cast_null": "`is_null`",
+    "cast_object": "`is_object`",
+    "cast_set": "`{x | some x in xs}`",
+    "cast_string": "`is_string`",
+    "net.cidr_overlap": "`net.cidr_contains`",
+    "re_match": "`regex.match`",
+    "set_diff": "`a - b`",
+}
+"""What is written for deprecated built-ins."""
 
 _OPERATORS: Final = frozenset({"assign", "eq", "rego.metadata.chain", "rego.metadata.rule"})
 """Built-ins that the compiler replaces by something else. Replacing `assign` has no effect, in OPA too."""

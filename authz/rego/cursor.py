@@ -6,11 +6,13 @@ Everything that every part of the grammar needs and nothing of the grammar itsel
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from authz.rego import nodes
 from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic, Findings
+from authz.rego.guesses import CLOSERS, CLOSING, Place, likely_mistake, possible_mistake
 from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
@@ -23,10 +25,6 @@ MAX_HEIGHT: Final = 200
 """Levels of the tree of a statement, so also operators in a row (`a + b + …`), and links of an `else` chain."""
 
 _MAX_NODES_PER_LEVEL: Final = 4  # literal, expression, comprehension, reference
-
-
-_CLOSERS: Final = {Kind.LPAREN: Kind.RPAREN, Kind.LBRACK: Kind.RBRACK, Kind.LBRACE: Kind.RBRACE, Kind.TEMPLATE_PART: Kind.RBRACE}
-_CLOSING: Final = frozenset(_CLOSERS.values())
 
 
 class Failure(Exception):  # noqa: N818  # an attempt that failed, not yet an error
@@ -148,6 +146,12 @@ class Cursor:
     def location(self, token: Token) -> Location:
         return Location(self.file, token.row, token.col, len(token.text) or 1)
 
+    def span(self, start: Token) -> Location:
+        """Return the location of the tokens from `start` up to the current one; only its first line is underlined."""
+        last = self.tokens[self.index - 1]
+        length = last.col + len(last.text) - start.col if last.row == start.row else len(start.text)
+        return Location(self.file, start.row, start.col, length)
+
     def wildcard(self, token: Token) -> nodes.Var:
         name = f"${self.wildcards}"
         self.wildcards += 1
@@ -183,7 +187,10 @@ class Cursor:
     def _diagnostic(self, failure: Failure, lines: list[str]) -> Diagnostic:
         token = failure.token
         line = lines[token.row - 1].removesuffix("\r")
-        help = failure.help or (self._bracket_help(failure.index) if failure.index is not None else None)
+        place = Place(self.tokens, self._index(token), failure.message)
+        help = likely_mistake(place) or failure.help or possible_mistake(place)
+        if help is None and failure.index is not None:
+            help = self._bracket_help(Place(self.tokens, failure.index, failure.message))
         return Diagnostic(
             PARSE,
             failure.message,
@@ -192,21 +199,19 @@ class Cursor:
             help=help,
         )
 
-    def _bracket_help(self, index: int) -> str | None:
-        """Name the innermost open bracket, where the token at `index` is an end that does not close it."""
-        end = self.tokens[index]
-        if end.kind is not Kind.EOF and end.kind not in _CLOSING:
+    def _index(self, token: Token) -> int:
+        """Return where a token stands; one that lines may have made of several is found by its place."""
+        return bisect_left(self.tokens, (token.row, token.col), key=lambda other: (other.row, other.col))
+
+    def _bracket_help(self, place: Place) -> str | None:
+        """Name the innermost open bracket, where the token is an end that does not close it."""
+        end = place.token
+        if end.kind is not Kind.EOF and end.kind not in CLOSING:
             return None
-        opened: list[Token] = []
-        for token in self.tokens[:index]:
-            if token.kind in _CLOSERS:
-                opened.append(token)
-            elif token.kind in _CLOSING and opened:
-                opened.pop()
-        if not opened:
+        innermost = place.innermost()
+        if innermost is None:
             return None if end.kind is Kind.EOF else "no bracket is open here"
-        innermost = opened[-1]
-        if _CLOSERS[innermost.kind] is end.kind:
+        if CLOSERS[innermost.kind] is end.kind:
             return None
         return f"the innermost bracket that needs to be closed is `{innermost.text[-1]}` at {self.location(innermost)}"
 
@@ -216,8 +221,8 @@ def _closings(tokens: list[Token]) -> dict[int, int]:
     found: dict[int, int] = {}
     opened: list[int] = []
     for index, token in enumerate(tokens):
-        if token.kind in _CLOSERS:
+        if token.kind in CLOSERS:
             opened.append(index)
-        elif token.kind in _CLOSING and opened:
+        elif token.kind in CLOSING and opened:
             found[opened.pop()] = index
     return found

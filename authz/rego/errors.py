@@ -6,9 +6,9 @@ Codes are OPA's. This module knows locations and texts, not the compiler.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
@@ -59,7 +59,8 @@ _STAGES: Final = {
 class Diagnostic:
     """One finding: `file:row:col: message`, the source line with a caret, and the likely fix.
 
-    `check` is the check that found it, where that is not the usual one for the code.
+    `check` is the check that found it, where that is not the usual one for the code. `unknown` is the name that it is about,
+    if that is one that means nothing.
     """
 
     code: str
@@ -68,6 +69,7 @@ class Diagnostic:
     source_line: str | None = None
     help: str | None = None
     check: Stage | None = field(default=None, compare=False)
+    unknown: str | None = field(default=None, compare=False)
 
     @property
     def stage(self) -> Stage:
@@ -120,6 +122,24 @@ class CompileError(AuthzError):
         return CompileError, (self.diagnostics,)
 
 
+def with_source_lines(error: CompileError, modules: Mapping[str, str]) -> CompileError:
+    """Return the error with the source lines of its findings, from the texts of files."""
+    return CompileError(tuple(_with_source_line(item, modules) for item in error.diagnostics))
+
+
+def _with_source_line(diagnostic: Diagnostic, modules: Mapping[str, str]) -> Diagnostic:
+    text = modules.get(diagnostic.location.file)
+    if text is None or diagnostic.source_line is not None or not diagnostic.location.row:
+        return diagnostic
+    return replace(diagnostic, source_line=source_line(text, diagnostic.location.row))
+
+
+def source_line(text: str, row: int) -> str:
+    """Return a line of a module, counted as locations count: only a line feed ends one."""
+    lines = text.split("\n")
+    return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
+
+
 class Findings:
     """Collects the errors of independent parts, so that an author sees them all at once."""
 
@@ -136,7 +156,10 @@ class Findings:
 
     def report(self, code: str, message: str, location: Location, *, help: str | None = None, check: Stage | None = None) -> None:
         """Keep a diagnostic."""
-        self._found[Diagnostic(code, message, location, help=help, check=check)] = None
+        self.add(Diagnostic(code, message, location, help=help, check=check))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self._found[diagnostic] = None
 
     def check(self, last: Stage = Stage.DEPRECATION) -> None:
         """Raise what the first failing check up to `last` has found, by place."""

@@ -6,7 +6,7 @@ Owns imports and the lists of rules and functions by package. Knows no scopes an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from authz.rego import errors, nodes
 from authz.rego.errors import Findings, Stage
@@ -41,6 +41,8 @@ class Globals:
     """The number of arguments of every function, by its path."""
     documents: Set[tuple[str, ...]] = frozenset()
     """The constant parts of the paths of all rules that are no functions."""
+    heads: Mapping[tuple[str, ...], nodes.Head] = field(default_factory=dict)
+    """How every function is written, by its path."""
     rego_version: int = 0
 
 
@@ -50,6 +52,7 @@ def global_names(modules: Iterable[nodes.Module], findings: Findings) -> dict[st
     rules: dict[tuple[str, ...], set[str]] = {}
     functions: dict[tuple[str, ...], int] = {}
     documents: set[tuple[str, ...]] = set()
+    heads: dict[tuple[str, ...], nodes.Head] = {}
     for module in modules:
         for rule in module.rules:
             rules.setdefault(module.package, set()).add(head_name(rule.head))
@@ -58,9 +61,16 @@ def global_names(modules: Iterable[nodes.Module], findings: Findings) -> dict[st
                 documents.add(path)
             else:
                 functions.setdefault(path, len(rule.head.args))
+                heads.setdefault(path, rule.head)
     return {
         module.file: Globals(
-            module.package, _imports(module, findings), frozenset(rules.get(module.package, ())), functions, documents, module.rego_version
+            module.package,
+            _imports(module, findings),
+            frozenset(rules.get(module.package, ())),
+            functions,
+            documents,
+            heads,
+            module.rego_version,
         )
         for module in modules
     }
@@ -70,6 +80,22 @@ def head_name(head: nodes.Head) -> str:
     """Return the first name of a rule's head."""
     assert isinstance(head.ref.head, Var)
     return head.ref.head.name
+
+
+def head_text(head: nodes.Head) -> str:
+    """Return the head of a function as it is written, its patterns shortened."""
+    return f"{ground_path(head.ref)[-1]}({', '.join(map(_pattern_text, head.args or ()))})"
+
+
+def _pattern_text(term: nodes.Term) -> str:
+    match term:
+        case Var(name):
+            return original_name(name)
+        case Scalar(value):
+            return to_text(value)
+        case nodes.Array():
+            return "[…]"
+    return "{…}" if isinstance(term, nodes.ObjectTerm | nodes.SetTerm) else "…"
 
 
 def ground_path(ref: Ref) -> tuple[str, ...]:

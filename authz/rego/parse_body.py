@@ -10,7 +10,7 @@ from authz.rego.nodes import Term
 from authz.rego.parse_expressions import ExpressionParser
 from authz.rego.parse_terms import MEMBER_2, MEMBER_3, ROOTS
 from authz.rego.rule_checks import missing_import_help
-from authz.rego.tokens import LOGICAL_KEYWORDS, NEWLINE, NO_GAP, Kind, Token
+from authz.rego.tokens import NEWLINE, NO_GAP, Kind, Token
 
 
 class BodyParser(ExpressionParser):
@@ -45,13 +45,10 @@ class BodyParser(ExpressionParser):
 
     def _separator_help(self) -> str | None:
         token = self.token
-        if token.kind is Kind.IDENT and token.text in ("in", *LOGICAL_KEYWORDS):
+        if token.kind is Kind.IDENT and token.text == "in":
             return missing_import_help(token.text)
         if token.kind is Kind.COMMA:
             return "expressions of a body are separated by `;` or a new line"
-        if token.kind is Kind.LBRACE:
-            before = self.tokens[self.index - 1]
-            return f"is `{before.text}` meant as a keyword? in Rego v0 it needs an import" if before.kind is Kind.IDENT else None
         if token.kind is Kind.UNIFY or token.kind is Kind.ASSIGN:
             return "an expression has one `:=` or `=`; compare with `==`"
         return None

@@ -59,7 +59,8 @@ class HeaderParser(RuleParser):
         path_start = self.token
         path = self._path("import")
         if path[0] not in _ROOTS:
-            self.fail(f"unexpected import path, must begin with one of: {{{', '.join(_ROOTS)}}}, got: {path[0]}", path_start)
+            message = f"unexpected import path, must begin with one of: {{{', '.join(_ROOTS)}}}, got: {path[0]}"
+            self.fail(message, path_start, help=f"packages are below `data`: `import data.{'.'.join(path)}`")
         alias = self._alias()
         if path[0] == "future":
             self._import_keywords(path, alias, path_start)

@@ -309,7 +309,10 @@ class RuleParser(BodyParser):
             if not has_if:
                 self._forbid_in_v1(f"`if` keyword is required before {heading.kind} body", start)
             self.advance()
-            return self.body(Kind.RBRACE)
+            body = self.body(Kind.RBRACE)
+            if self.token.kind in LOGICAL_KINDS:
+                self.unexpected(help="braces behind `else if` are its whole body: put the condition into a pair of its own")
+            return body
         if not has_if:
             return ()
         if self.token.kind is Kind.EOF:

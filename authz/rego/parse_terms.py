@@ -127,7 +127,7 @@ class TermParser(Cursor):
         token = self.token
         handler = _HANDLERS.get(token.kind)
         if handler is None:
-            self.unexpected(help=self._operator_help())
+            self.unexpected()
         term = self.steps_after(handler(self), token)
         self.depth -= 1
         return term
@@ -140,11 +140,6 @@ class TermParser(Cursor):
         if self.token.kind is Kind.NUMBER and self.token.gap == NO_GAP and self.token.text[0] == ".":
             self.fail("unexpected . token: expected identifier", help=_STEP_HELP)
         return term
-
-    def _operator_help(self) -> str | None:
-        """Guess what was meant where an operator stands in place of a term."""
-        written = self.tokens[max(self.index - 1, 0)].text + self.token.text
-        return _OPERATOR_HELP.get(written) if self.token.gap == NO_GAP else None
 
     def reference(self, head: Term, start: Token, *, is_head_of_rule: bool = False) -> Term:
         """Parse the steps after `head`: `.name`, `[key]`, and arguments that make it a call.
@@ -169,7 +164,7 @@ class TermParser(Cursor):
                     break
             else:
                 break
-        return nodes.Ref(head, tuple(args), self.location(start)) if args else head
+        return nodes.Ref(head, tuple(args), self.span(start)) if args else head
 
     def _dot_step(self) -> Term:
         self.advance()
@@ -193,11 +188,12 @@ class TermParser(Cursor):
     def _call(self, head: Term, args: list[Term], start: Token) -> Term:
         """Parse the arguments of a call of the function that `head` and `args` name."""
         operator = self._operator(head, args, start)
+        location = self.span(start)
         self.advance()
         arguments = self.terms(Kind.RPAREN)
         if operator == ("set",) and not arguments:
-            return nodes.SetTerm((), self.location(start))
-        return nodes.Call(operator, arguments, self.location(start))
+            return nodes.SetTerm((), location)
+        return nodes.Call(operator, arguments, location)
 
     def _operator(self, head: Term, args: list[Term], start: Token) -> tuple[str, ...]:
         names = [arg.value for arg in args if isinstance(arg, nodes.Scalar) and isinstance(arg.value, str)]
@@ -307,14 +303,6 @@ class TermParser(Cursor):
 _STEP_HELP: Final = 'a key that is not a name is written in brackets: `x["a-b"]`, `x[0]`'
 
 LOGICAL_HELP: Final = "`{}` stands between two expressions of a body; it has no value"
-
-_OPERATOR_HELP: Final = {
-    "&&": "expressions of one body all hold; separate them by `;` or a new line",
-    "||": "alternatives are rules of the same name; a value that is one of several is `x in {1, 2}`",
-    "===": "equality is `==`",
-    "!==": "inequality is `!=`",
-    "=>": "`>=` is greater or equal",
-}
 
 _NO_VALUE_HELP: Final = "`and`, `or` and `not` give no value; make a rule of the expression"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import conflicts, errors, metadata, names, nodes, program, purity, resolve, safety, variables
+from authz.rego import conflicts, errors, metadata, names, nodes, program, purity, resolve, safety, suggest, variables
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.errors import Stage
@@ -35,6 +35,13 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     """Plan every rule. Raises CompileError with what the first check to fail finds wrong with any of them."""
     findings = errors.Findings()
     scopes = names.global_names(modules, findings)
+    try:
+        return _planned(modules, scopes, findings)
+    except errors.CompileError as error:
+        raise suggest.explained(error, modules, scopes) from None
+
+
+def _planned(modules: tuple[nodes.Module, ...], scopes: dict[str, names.Globals], findings: errors.Findings) -> Planned:
     expanded = metadata.expand_metadata(modules, scopes)
     resolved = tuple(_resolve_module(module, scopes[module.file], findings) for module in expanded)
     conflicts.report_conflicts(resolved, findings)

@@ -82,7 +82,7 @@ def _unsafe_var(var: Var, location: Location, help: str) -> errors.Diagnostic:
     name = original_name(var.name)
     if name in FUTURE_KEYWORDS:
         help = missing_import_help(name)
-    return errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=help)
+    return errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=help, unknown=None if name == "_" else name)
 
 
 def _unsafe_help(literal: FlatLiteral) -> str:

@@ -189,8 +189,8 @@ def test_a_call_that_stands_alone_may_take_its_result_as_an_argument() -> None:
     ("text", "name", "suggestion"),
     [
         ('p if startwith("a", "b")', "startwith", "startswith"),
-        ("helper(x) := x\np if helpr(1)", "helpr", None),
-        ("f(x) := x\np if data.t.ff(1)", "data.t.ff", "data.t.f"),
+        ("helper(x) := x\np if helpr(1)", "helpr", "helper"),
+        ("helper(x) := x\np if data.t.helpr(1)", "data.t.helpr", "data.t.helper"),
         ("p if io.jwt.decod(1)", "io.jwt.decod", "io.jwt.decode"),
     ],
 )

@@ -154,6 +154,21 @@ class _Writer:
             case nodes.Every(key, value, domain, body):
                 name = None if key is None else self.term(key)
                 return {"key": name, "value": self.term(value), "domain": self.term(domain), "body": self._body(body)}
+            case nodes.Not(operand):
+                return {"type": "not", "body": self._body(operand.body), "explicit_body": operand.is_explicit}
+            case nodes.Logical(operator, operands):
+                return self._logical(operator, operands)
+
+    def _logical(self, operator: str, operands: tuple[nodes.Operand, ...]) -> Tree:
+        """Return a row of operands as OPA has it: two at a time, from the left."""
+        first, *others = operands
+        tree: Tree = {}
+        left, is_explicit = self._body(first.body), first.is_explicit
+        for operand in others:
+            tree = {"type": operator, "lhs": left, "rhs": self._body(operand.body)}
+            tree |= {side: True for side, given in (("explicit_lhs", is_explicit), ("explicit_rhs", operand.is_explicit)) if given}
+            left, is_explicit = [{"index": 0, "terms": tree}], False
+        return tree
 
     def _statement(self, term: Term) -> Any:
         """Return the terms of an expression that is one term: a call is written as its parts."""
