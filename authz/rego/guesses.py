@@ -19,6 +19,20 @@ _NEEDS_OPERAND: Final = frozenset(
     (Kind.ASSIGN, Kind.UNIFY, Kind.EQUAL, Kind.NEQ, Kind.LT, Kind.LTE, Kind.GT, Kind.GTE, Kind.PLUS, Kind.MINUS, Kind.MUL, Kind.DIV,
      Kind.REM, Kind.AND, Kind.OR, Kind.LOGICAL_AND, Kind.LOGICAL_OR, Kind.IN)
 )  # fmt: skip
+_ITEMS: Final = frozenset(
+    (
+        Kind.IDENT,
+        Kind.NUMBER,
+        Kind.STRING,
+        Kind.TEMPLATE_PART,
+        Kind.TEMPLATE_END,
+        Kind.NULL,
+        Kind.TRUE,
+        Kind.FALSE,
+        Kind.LBRACK,
+        Kind.LBRACE,
+    )
+)
 _STATEMENT_ENDS: Final = CLOSING | {Kind.EOF, Kind.SEMICOLON}
 
 
@@ -160,12 +174,14 @@ def _negation(place: Place) -> str | None:
 
 
 def _keyword_as_name(place: Place) -> str | None:
-    token = place.token
-    if token.kind not in KEYWORD_KINDS or not place.message.startswith(f"unexpected {token.text} keyword"):
+    token, previous = place.token, place.before()
+    if previous is not None and previous.kind in KEYWORD_KINDS and token.kind in (Kind.ASSIGN, Kind.UNIFY):
+        token = previous
+    elif token.kind not in KEYWORD_KINDS or not place.message.startswith(f"unexpected {token.text} keyword"):
         return None
-    if token.kind in (Kind.SOME, Kind.EVERY):
+    elif token.kind in (Kind.SOME, Kind.EVERY):
         return f"`{token.text}` begins an expression of a body"
-    if token.kind in (Kind.ELSE, Kind.IF, Kind.AS, Kind.WITH) and place.message.endswith("keyword") and not _names(place):
+    elif token.kind in (Kind.ELSE, Kind.IF, Kind.AS, Kind.WITH) and place.message.endswith("keyword") and not _names(place):
         return None
     return f'`{token.text}` is a keyword and cannot be a name; as a key it is written `x["{token.text}"]`'
 
@@ -237,6 +253,12 @@ def _operand_missing(place: Place) -> str | None:
 
 
 _MESSAGES: Final = (
+    ("to be a variable", "`every` names keys and values: `every k, v in xs { … }`"),
+    ("cannot be aliased", "leave the `as …` out"),
+    ("must be one of [", "`import future.keywords` brings all of them"),
+    ("must be `rego.v1`", "it is written `import rego.v1`"),
+    ("unexpected negation ('not') in", "`not` has no value; make a rule of the expression"),
+    ("can only be used with multi-value", "a function has one value, which may be a set: `f(x) := {y | … }`"),
     ("missing body", "it is written `every x in xs { … }`"),
     ("expected as keyword", "it is written `with input.x as value`"),
     ("else keyword cannot be used on multi-value", "the rules of one set add up: write another `contains` rule"),
@@ -246,16 +268,36 @@ _MESSAGES: Final = (
     ("unexpected else keyword", "`else` follows the body of a rule"),
     ("empty module", "a module begins with `package` and a name"),
     ("empty parenthesized group", "parentheses hold an expression"),
+    ("cannot be used for rule name", "a rule begins with its name; what it tests stands in its body, `p if { … }`"),
 )
 
 
 def _by_message(place: Place) -> str | None:
     if place.message == "unexpected if keyword" and any(token.kind is Kind.DEFAULT for token in place.row()):
         return "a default rule has no body: `default p := 1`"
+    if "cannot be used for rule name" in place.message and place.token.gap != NEWLINE and place.index > 0:
+        return "the rule ends here; the next one begins on a new line"
     return next((help for part, help in _MESSAGES if part in place.message), None)
 
 
+def _member_with_value(place: Place) -> str | None:
+    is_set = any(token.kind is Kind.CONTAINS for token in place.row()) and not place.opened()
+    if is_set and place.token.kind in (Kind.ASSIGN, Kind.UNIFY):
+        return "the members of a set have no values; a key with a value is `p[x] := 1`"
+    return None
+
+
 # Collections and iterations
+
+
+def _missing_comma(place: Place) -> str | None:
+    if 'expected "," or' in place.message and place.token.kind in _ITEMS:
+        return "a `,` is missing in front"
+    return None
+
+
+def _missing_key(place: Place) -> str | None:
+    return "a key is missing: `p[x]`" if place.token.kind is Kind.RBRACK and place.follows(Kind.LBRACK) else None
 
 
 def _collection(place: Place) -> str | None:
@@ -270,6 +312,8 @@ def _collection(place: Place) -> str | None:
         return 'every key of an object has a value: `{"a": 1}`'
     if "non-terminated set" in place.message:
         if token.kind is Kind.SEMICOLON:
+            if place.tokens[max(place.tokens.index(innermost) - 1, 0)].kind is Kind.NOT:
+                return missing_import_help("not")
             return "these braces hold a set, whose members are separated by `,`; no body can stand here"
         if place.follows(Kind.STRING):
             return 'a key and its value are joined by `:`: `{"a": 1}`'
@@ -291,6 +335,6 @@ def _iteration(place: Place) -> str | None:
 
 _LIKELY: Final = (
     _other_language, _missing_import, _negation, _missing_if, _expression_as_rule, _bare_rule, _dash_in_name, _value_taken_from_next_line,
-    _iteration, _collection,
+    _member_with_value, _iteration, _collection,
 )  # fmt: skip
-_POSSIBLE: Final = (_by_message, _operand_missing, _keyword_as_name)
+_POSSIBLE: Final = (_by_message, _missing_comma, _missing_key, _operand_missing, _keyword_as_name)

@@ -6,6 +6,7 @@ Knows where one literal ends and the next begins; knows no rules.
 from __future__ import annotations
 
 from authz.rego import nodes
+from authz.rego.guesses import CLOSING
 from authz.rego.nodes import Term
 from authz.rego.parse_expressions import ExpressionParser
 from authz.rego.parse_terms import MEMBER_2, MEMBER_3, ROOTS
@@ -47,11 +48,9 @@ class BodyParser(ExpressionParser):
         token = self.token
         if token.kind is Kind.IDENT and token.text == "in":
             return missing_import_help(token.text)
-        if token.kind is Kind.COMMA:
-            return "expressions of a body are separated by `;` or a new line"
         if token.kind is Kind.UNIFY or token.kind is Kind.ASSIGN:
             return "an expression has one `:=` or `=`; compare with `==`"
-        return None
+        return None if token.kind in CLOSING or self.at(Kind.EOF) else "expressions of a body are separated by `;` or a new line"
 
     def some(self) -> nodes.Literal:
         start = self.advance()

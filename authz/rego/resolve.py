@@ -112,7 +112,7 @@ class Resolver:
     def _refuse_root(self, name: str, what: str, kind: str, location: Location) -> None:
         if name in ROOTS and (self.globals.rego_version == 1 or what == "args"):
             message = f"{what} must not shadow {name} (use a different {kind} name)"
-            self.findings.report(errors.COMPILE, message, location, check=Stage.ROOTS)
+            self.findings.report(errors.COMPILE, message, location, help=f"`{name}` always means the {name} document", check=Stage.ROOTS)
 
     def _report(self, message: str, location: Location, *, help: str | None = None) -> None:
         self.findings.report(errors.COMPILE, message, location, help=help)

@@ -86,8 +86,12 @@ def _unsafe_var(var: Var, location: Location, help: str) -> errors.Diagnostic:
 
 
 def _unsafe_help(literal: FlatLiteral) -> str:
-    if literal.negated:
+    if literal.negated or isinstance(literal.expr, FlatNot):
         return "a variable of a negated expression must be bound by another expression of the body"
+    if isinstance(literal.expr, FlatLogical):
+        return f"an operand of `{literal.expr.operator}` binds nothing: bind it in the body, or within braces `{{ … }}` of its own"
+    if isinstance(literal.expr, EqualExpr):
+        return "`==` compares and binds nothing: bind it with `:=` or `some … in`"
     return "bind it with `:=`, `some … in`, or a reference that iterates"
 
 
@@ -356,4 +360,9 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
         known |= outputs(literal, known, visible, arity) or set()
     free = {var.name: var for head in heads for var in term_vars(head, nested=False) if var.name not in known}
     if free:
-        raise errors.CompileError(tuple(_unsafe_var(var, var.location, "bind it in the body") for var in free.values()))
+        raise errors.CompileError(
+            tuple(
+                _unsafe_var(var, var.location, "bind it in the body, by `:=`, `some … in`, or a reference that iterates")
+                for var in free.values()
+            )
+        )

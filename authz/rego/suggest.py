@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeGuard
 
 from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
@@ -68,9 +68,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like this one, if one is."""
     if len(name) < _MIN_LENGTH:
         return None
-    alike = sorted(
-        {other for other in known if len(other) >= _MIN_LENGTH and abs(len(other) - len(name)) <= max(2, len(name) // 3)} - {name}
-    )
+    others = sorted(set(known) - {name})
+    longer = [other for other in others if other.startswith(name)]
+    if longer:
+        return min(longer, key=len)
+    alike = [other for other in others if len(other) > 1 and abs(len(other) - len(name)) <= max(2, len(name) // 3)]
     found = difflib.get_close_matches(name, alike, n=1, cutoff=0.6)
     return found[0] if found else None
 
@@ -85,7 +87,7 @@ def _function_help(name: str, scope: Globals) -> str | None:
     if name.startswith("input."):
         return f"only functions can be called; a value at a place is `{name}[…]`"
     if name in _ELSEWHERE:
-        return f"that is {_ELSEWHERE[name]}"
+        return f"in Rego that is {_ELSEWHERE[name]}"
     last = name.rpartition(".")[2]
     if last != name and last in _CALLED:
         return f"did you mean `{last}`?"
@@ -129,7 +131,7 @@ class _Variables:
             _dashed(name, nodes_of_rule)
             or self._elsewhere(name)
             or self._like(name, written)
-            or _built_in(name)
+            or _built_in(name, nodes_of_rule)
             or (_text(name, nodes_of_rule) if not rule.body else None)
         )
 
@@ -160,15 +162,25 @@ class _Variables:
 def _text(name: str, terms: Iterable[object]) -> str | None:
     """A name that is written once, and not as the start of a reference: perhaps the quotes are missing."""
     count = sum(isinstance(term, Var) and term.name == name for term in terms)
-    is_start = any(isinstance(term, Ref) and isinstance(term.head, Var) and term.head.name == name for term in terms)
+    is_start = any(_begins(term, name) for term in terms)
     return f'nothing binds the variable `{name}`; a text is written `"{name}"`' if count == 1 and not is_start else None
 
 
-def _built_in(name: str) -> str | None:
+def _built_in(name: str, terms: Iterable[object]) -> str | None:
     if name in _CALLED:
         return f"`{name}` is a function: it is called, `{name}(…)`"
     members = [other for other in _CALLED if other.startswith(f"{name}.")]
-    return f"`{name}` begins the names of built-in functions, as in `{members[0]}(…)`" if members else None
+    if not members:
+        return None
+    written = (
+        ".".join([name, *(str(step.value) for step in term.args[:1] if isinstance(step, Scalar))]) for term in terms if _begins(term, name)
+    )
+    close = next(filter(None, (nearest(other, members) for other in written)), members[0])
+    return f"`{name}` begins the names of built-in functions, as in `{close}(…)`"
+
+
+def _begins(term: object, name: str) -> TypeGuard[Ref]:
+    return isinstance(term, Ref) and isinstance(term.head, Var) and term.head.name == name
 
 
 def _dashed(name: str, terms: Iterable[object]) -> str | None:
