@@ -18,6 +18,7 @@ from authz.rego.hoist import hoisted
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
 from authz.rego.program import Node, Program
+from authz.rego.rule_checks import is_constant
 from authz.rego.values import FALSE, TRUE, Object, Set, Value, order_key
 
 ROOT_CONTEXT = "c"
@@ -297,7 +298,7 @@ class Lowerer:
             child = node.children.get(name) if isinstance(name, str) else None
             if child is not None:
                 node = child
-            elif _is_constant(arg):  # also a composite, which is no rule's name
+            elif is_constant(arg):  # also a composite, which is no rule's name
                 return self._walk(p.BaseData(self.ctx, tuple(p.Const(step) for step in node.path[1:])), ref.args[index:], ref.location)
             else:
                 return self._walk(self._place(node, ref.location), ref.args[index:], ref.location)
@@ -368,17 +369,6 @@ def _key_order(key: Term) -> tuple[int, Any]:
 
 
 _COMPOSITES: Final = (Ref, nodes.Array, nodes.ObjectTerm, nodes.SetTerm, FlatComprehension)
-
-
-def _is_constant(term: Term) -> bool:
-    match term:
-        case Scalar():
-            return True
-        case nodes.Array(items) | nodes.SetTerm(items):
-            return all(map(_is_constant, items))
-        case nodes.ObjectTerm(pairs):
-            return all(_is_constant(part) for pair in pairs for part in pair)
-    return False
 
 
 def _constants(atoms: Iterable[p.Atom]) -> tuple[Value, ...] | None:

@@ -13,7 +13,7 @@ from authz.rego.cursor import MAX_HEIGHT, Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_body import BodyParser
 from authz.rego.parse_terms import INFIX_KINDS, LOGICAL_HELP
-from authz.rego.rule_checks import V0_HELP, default_fault, missing_import_help, term_name
+from authz.rego.rule_checks import V0_HELP, default_fault, is_constant, missing_import_help, term_name
 from authz.rego.tokens import FUTURE_KEYWORDS, LOGICAL_KINDS, NO_GAP, V1_KEYWORDS, Kind, Token
 from authz.rego.values import TRUE
 
@@ -180,7 +180,8 @@ class RuleParser(BodyParser):
         """Return the head of a rule that has neither value nor body: `f(x)`, `p[k]`, `p.a.b`."""
         steps = len(heading.ref.args)
         if heading.args is not None:
-            return self._head(heading, self._true(heading.name))
+            is_sign = not steps and heading.name.text in ("eq", "assign")
+            return self._written_out(heading, heading.args) if is_sign else self._head(heading, self._true(heading.name))
         if steps == 0:
             self.fail("var cannot be used for rule name", heading.name, help=self._missing_body_help())
         if steps == 1:
@@ -188,6 +189,17 @@ class RuleParser(BodyParser):
             return self._set_head(heading)
         self._forbid_in_v1("rule must have value assignment and/or body declaration", heading.name)
         return self._head(heading, self._true(heading.name))
+
+    def _written_out(self, heading: _Heading, args: tuple[Term, ...]) -> nodes.Head:
+        """Return the head that `eq(p, 1)` or `assign(p, 1)` is, which are `=` and `:=` written out."""
+        if len(args) != 2:
+            self.fail("assignment requires two operands", heading.name)
+        name, value = args
+        if isinstance(name, nodes.Var):
+            name = nodes.Ref(name, (), name.location)
+        if not isinstance(name, nodes.Ref) or not isinstance(name.head, nodes.Var):
+            self.fail(f"{term_name(name)} cannot be used for rule name", heading.name)
+        return nodes.Head(name, None, None, value, self.location(heading.name))
 
     def _missing_body_help(self) -> str:
         word = self.token.text
@@ -278,7 +290,7 @@ class RuleParser(BodyParser):
             return None
         if head.key is not None:
             self.fail("else keyword cannot be used on multi-value rules")
-        if not all(isinstance(step, nodes.Scalar) for step in head.ref.args):
+        if not all(map(is_constant, head.ref.args)):
             self.fail("else keyword cannot be used on rules with variables in head")
         links: list[_ElseLink] = []
         while self.is_keyword(Kind.ELSE) and (not links or links[-1].body):

@@ -213,6 +213,7 @@ class Resolver:
         names = [var for var in (expr.key, expr.value) if var is not None and not var.is_wildcard]
         self.scopes.push(var.name for var in names)
         domain = self.term(expr.domain)
+        self._refuse_own_domain(names, domain)
         self.scopes.pop(shares_uses=True)
         self.scopes.push(_declared(expr.body))
         for var in names:
@@ -222,6 +223,13 @@ class Resolver:
         self._pop()
         assert value is not None
         return nodes.Every(key, value, domain, body)
+
+    def _refuse_own_domain(self, names: list[Var], domain: Term) -> None:
+        """Report a domain that is one of the names that it is for: a variable that only the body has, unless it was declared before."""
+        for part in _parts(domain):
+            if isinstance(part, Var) and any(part.name == var.name for var in names):
+                help = f"`{part.name}` is what `every` declares: choose another name"
+                self.findings.report(errors.UNSAFE, f"var {part.name} is unsafe", part.location, help=help)
 
     # Terms
 

@@ -42,6 +42,11 @@ def term_name(term: Term) -> str:
     return type_name(term.value) if isinstance(term, nodes.Scalar) else _NAMES[type(term)]
 
 
+def is_constant(term: Term) -> bool:
+    """Tell whether a term is made of literals alone."""
+    return all(isinstance(part, nodes.Scalar | nodes.Array | nodes.SetTerm | nodes.ObjectTerm) for part in _open_terms(term))
+
+
 def default_fault(args: tuple[Term, ...] | None, value: Term, rego_version: int) -> str | None:
     """Return why a default rule may not have these arguments or this value; None if it may.
 
