@@ -25,7 +25,7 @@ from authz.rego.nodes import NOWHERE, Body
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
-from authz.rego.program import Path
+from authz.rego.program import Kind, Path
 from authz.rego.reads import merged, minimal
 from authz.rego.runtime import MAX_QUERY_STEPS, Context
 from authz.rego.terms import parse_value
@@ -126,6 +126,18 @@ class Policy:
         """Return the rule at a path below `data`, whose steps may be any text. Raises KeyError if there is none."""
         entry = self.artifact.entries[steps]
         return EntryPoint("/".join(steps), entry, self._namespace[entry.function], self.artifact)
+
+    def body_holds(self, path: Path, index: int, position: int, context: Context) -> bool:
+        """Tell whether a body of a rule without arguments holds (`position`: its place in the `else` chain of definition `index`).
+
+        Only of a policy without tables (`optimize=False`), where every body has code of its own. Raises EvalError.
+        """
+        plan = self._plans().plans[path]
+        if plan.kind is Kind.COMPLETE:
+            return self._namespace[f"d{plan.number}_{index}_{position}"](context) is not None
+        out: Any = set() if plan.kind is Kind.SET else self._namespace["Branch"]()
+        self._namespace[f"d{plan.number}_{index}"](context, out)
+        return len(out) > 0
 
     def to_bytes(self) -> bytes:
         """Return the policy in a form that another process of the same version can take over."""
