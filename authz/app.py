@@ -56,7 +56,8 @@ class StartError(AuthzError):
 
 def run(config: Config) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
-    cache = CacheConfig(max_entries=config.cache.size, ttl_ns=round(config.cache.ttl_s * 1e9))
+    kept = config.cache
+    cache = CacheConfig(max_entries=kept.size, ttl_ns=round(kept.ttl_s * 1e9), allow_ttl_ns=round(kept.allow_ttl_s * 1e9))
     settings = SnapshotSettings(config.entrypoint, _identity(config), cache)
     paths = _existing(config.policies)
     log_writer = configure_logs(config.log.format, config.log.level)

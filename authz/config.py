@@ -26,6 +26,7 @@ MIN_POLL_S: Final = 0.1
 MAX_CACHE_ENTRIES: Final = 1_000_000
 
 Duration = Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
+DurationOrNone = Annotated[float, msgspec.Meta(ge=0, le=MAX_DURATION_S)]
 PollInterval = Annotated[float, msgspec.Meta(ge=MIN_POLL_S, le=MAX_DURATION_S)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_CACHE_ENTRIES)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -49,10 +50,11 @@ class IdentitySettings(_Section, frozen=True, forbid_unknown_fields=True):
 
 
 class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """The decision cache; `size` 0 turns it off."""
+    """The decision cache; `size` 0 turns it off. `allow_ttl_s` 0: what was allowed is not remembered."""
 
     size: Count = 8192
     ttl_s: Duration = 5.0
+    allow_ttl_s: DurationOrNone = 0.0
 
 
 class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from typing import Final
 
 from authz.errors import Reason
 from authz.extauthz import BadDecisionError, BadRequestError, Refusal, decode, deny
-from authz.pdp.cache import DecisionCache, Entry, Key
+from authz.pdp.cache import Entry, Key
 from authz.pdp.decision import Decision
 from authz.pdp.snapshot import Snapshot
 from authz.rego.errors import EvalError
@@ -74,10 +74,11 @@ def _decide(snapshot: Snapshot, request: bytes, now_ns: int) -> Decision:
         return _evaluate(snapshot, leaves, now_ns)
     known = cache.get(leaves, now_ns)
     if known is not None:
-        return Decision(known.response, False, known.reason, cache="hit", error=known.error, revision=snapshot.revision)
+        return Decision(known.response, known.allowed, known.reason, cache="hit", error=known.error, revision=snapshot.revision)
     decision = _evaluate(snapshot, leaves, now_ns)
     decision.cache = "miss"
-    _remember(cache, leaves, decision, now_ns)
+    # Errors never get here: they are raised past it.
+    cache.put(leaves, Entry(decision.response, decision.allowed, decision.reason, decision.error, now_ns))
     return decision
 
 
@@ -87,12 +88,6 @@ def _evaluate(snapshot: Snapshot, leaves: Key, now_ns: int) -> Decision:
         return _failed(Reason.UNDEFINED, UNDEFINED, snapshot.revision)
     response, allowed = snapshot.answers.encode(value)
     return Decision(response, allowed, Reason.ALLOWED if allowed else Reason.DENIED, revision=snapshot.revision)
-
-
-def _remember(cache: DecisionCache, leaves: Key, decision: Decision, now_ns: int) -> None:
-    """Remember a denial. Errors never get here: they are raised past it."""
-    if not decision.allowed:
-        cache.put(leaves, Entry(decision.response, decision.reason, decision.error, now_ns))
 
 
 def _bad_request(message: str, revision: str) -> Decision:

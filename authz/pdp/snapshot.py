@@ -85,7 +85,7 @@ class Snapshot:
         identities = IdentitySource(IdentityResolver(identity or IdentityConfig()))
         projection = Projection(entry.reads.input, identities, input or InputConfig())
         limits = cache or CacheConfig()
-        cacheable = projection.repeats and not entry.reads.nondeterministic and limits.max_entries > 0 and limits.ttl_ns > 0
+        cacheable = projection.repeats and not entry.reads.nondeterministic and limits.remembers
         return cls(
             revision=revision,
             entrypoint=entrypoint,
