@@ -23,14 +23,17 @@ def compile(  # noqa: PLR0913 - the options of one operation
     strict: bool = False,
     optimize: bool = True,
     entrypoints: Iterable[str] = (),
+    volatile: Iterable[str] = (),
 ) -> Policy:
     """Compile modules (source text by file name) with base data.
 
     `rego_version` is 0 or 1, for all files or by file name. `strict` also refuses what is unused. `optimize=False` leaves
-    out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Raises CompileError.
+    out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Base data at the
+    paths in `volatile` (such as `acl/users`) can be replaced later (`Policy.with_data`); it is looked up, not made into tables.
+    Raises CompileError.
     """
     with compiler.collector_paused():
-        source = compiler.make_source(modules, data, rego_version, optimize)
+        source = compiler.make_source(modules, data, rego_version, optimize, volatile)
         planned = compiler.plan_source(source)
         if strict:
             refuse_unused(compiler.parse_source(source))

@@ -6,7 +6,7 @@ Owns the order of the stages and the options that change it. Each stage is a mod
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,13 +46,23 @@ class Source:
     versions: tuple[tuple[str, int], ...]
     data: Value
     optimize: bool
+    volatile: tuple[Path, ...] = ()
+    """Paths of base data (from `data`) that may be replaced later: they are looked up, never folded into code or tables."""
 
 
-def make_source(modules: Mapping[str, str], data: Document, rego_version: int | Mapping[str, int], optimize: bool) -> Source:
+def make_source(
+    modules: Mapping[str, str],
+    data: Document,
+    rego_version: int | Mapping[str, int],
+    optimize: bool,
+    volatile: Iterable[str] = (),
+) -> Source:
     """Return the source of a policy, its data as a value. Raises CompileError for data that is not JSON."""
     names = sorted(modules)
     versions = tuple((name, rego_version if isinstance(rego_version, int) else rego_version.get(name, 1)) for name in names)
-    return Source(tuple((name, modules[name]) for name in names), versions, EMPTY_OBJECT if data is None else from_json(data), optimize)
+    document = EMPTY_OBJECT if data is None else from_json(data)
+    paths = tuple(sorted(("data", *(step for step in path.split("/") if step)) for path in volatile))
+    return Source(tuple((name, modules[name]) for name in names), versions, document, optimize, paths)
 
 
 def parse_source(source: Source) -> tuple[nodes.Module, ...]:
@@ -65,12 +75,18 @@ def plan_source(source: Source) -> Planned:
     return plan_modules(parse_source(source))
 
 
+def world_of(source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> World:
+    """Return what the tables of a policy may rely on."""
+    return World(source.data, mocked, overridden.union(source.volatile))
+
+
 def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> tuple[Planned, dict[Path, Table]]:
     """Return the optimised plans and the tables of the rules that profit from one."""
     if not source.optimize:
         return planned, {}
-    better = optimized(planned, source.data, overridden)
-    builder = TableBuilder(better, World(source.data, mocked, overridden))
+    world = world_of(source, overridden, mocked)
+    better = optimized(planned, world.data, world.overridden)
+    builder = TableBuilder(better, world)
     made = {path: builder.build(better.plans[path]) for path in better.order}
     return better, {path: table for path, table in made.items() if table is not None}
 

@@ -20,7 +20,6 @@ from authz.rego.planner import Planned, used_groups
 from authz.rego.policy import Policy
 from authz.rego.program import Kind, Path
 from authz.rego.runtime import Context
-from authz.rego.tables.expressions import World
 from authz.rego.tables.rows import Row, RowReader
 from authz.rego.tables.verdicts import CellVerdict, Verdicts
 from authz.rego.values import Value
@@ -80,8 +79,9 @@ class Explainer:
         planned = compiler.plan_source(source)
         mocked, overridden = scan_modifiers(tuple(planned.plans.values()))
         self._plain = Policy(source, compiler.generate(planned, source), planned)
-        self._planned: Planned = optimized(planned, source.data, overridden)
-        self._reader = RowReader(self._planned, World(source.data, mocked, overridden))
+        world = compiler.world_of(source, overridden, mocked)
+        self._planned: Planned = optimized(planned, world.data, world.overridden)
+        self._reader = RowReader(self._planned, world)
 
     def explain(self, entrypoint: str, document: Value | None, now_ns: int, nearest: int = NEAREST) -> tuple[RuleReport, ...]:
         """Return the report on an entry point, then those on the rules that its rows were left to code for.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import marshal
 import pickle
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from types import CodeType
@@ -27,7 +27,7 @@ from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
 from authz.rego.program import Kind, Path
 from authz.rego.reads import merged, minimal
-from authz.rego.runtime import MAX_QUERY_STEPS, Context
+from authz.rego.runtime import MAX_QUERY_STEPS, Context, patched
 from authz.rego.terms import parse_value
 from authz.rego.values import Document, Value, from_json, to_json
 
@@ -126,6 +126,22 @@ class Policy:
         """Return the rule at a path below `data`, whose steps may be any text. Raises KeyError if there is none."""
         entry = self.artifact.entries[steps]
         return EntryPoint("/".join(steps), entry, self._namespace[entry.function], self.artifact)
+
+    def with_data(self, path: str, document: Document) -> Policy:
+        """Return the policy with other base data at a path that was declared volatile. Nothing is compiled; this one stays as it is.
+
+        Both have the same code, so only the last of them is to be retired.
+        Raises ValueError for a path that is not volatile, or data that is not JSON.
+        """
+        steps = tuple(step for step in path.split("/") if step)
+        if not any(("data", *steps)[: len(known)] == known for known in self.source.volatile):
+            raise ValueError(f"data at `{path}` is not volatile: the policy may have been compiled for what is there now")
+        data = patched(self.source.data, steps, from_json(document))
+        other = Policy.__new__(Policy)
+        other.source = replace(self.source, data=data)
+        other.artifact = replace(self.artifact, data=data)
+        other._planned, other._code, other._namespace, other._variants = self._planned, self._code, self._namespace, {}
+        return other
 
     def body_holds(self, path: Path, index: int, position: int, context: Context) -> bool:
         """Tell whether a body of a rule without arguments holds (`position`: its place in the `else` chain of definition `index`).
@@ -242,7 +258,7 @@ class Policy:
             return self.artifact, self._namespace
         key = (mocked, overridden, plain)
         if key not in self._variants:
-            source = Source(self.source.modules, self.source.versions, self.source.data, self.source.optimize and not plain)
+            source = replace(self.source, optimize=self.source.optimize and not plain)
             artifact = compiler.generate(self._plans(), source, mocked, overridden)
             self._variants[key] = (artifact, link(artifact))
         return self._variants[key]
