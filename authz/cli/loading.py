@@ -38,10 +38,10 @@ def load_any(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
     return policy_source(read_policy_files(paths, with_tests=with_tests))
 
 
-def compile_source(source: PolicySource, rego_version: int, *, strict: bool = False) -> rego.Policy:
-    """Compile. Raises CompileError with the parse errors of every file, each beside its source line."""
+def compile_source(source: PolicySource, rego_version: int, *, strict: bool = False, prints: bool = False) -> rego.Policy:
+    """Compile; `prints` as for `rego.compile`. Raises CompileError with the parse errors of every file, each beside its source line."""
     try:
-        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict)
+        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict, prints=prints)
     except CompileError as error:
         raise explained(error, source.modules, rego_version) from None
 

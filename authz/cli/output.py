@@ -91,6 +91,11 @@ def _error_json(message: str, code: str, location: Location | None, help: str | 
     return found
 
 
+def plain_number(value: float) -> int | float:
+    """Return a number as Go prints it in JSON: a whole one without a fraction."""
+    return int(value) if value == int(value) else value
+
+
 _UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
 
 

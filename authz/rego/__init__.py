@@ -7,6 +7,7 @@ The face of the language. `compile` makes a `Policy`; its entry points decide an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from authz.rego import compiler
 from authz.rego.artifact import ReadSet, TableInfo
@@ -24,17 +25,20 @@ def compile(  # noqa: PLR0913 - the options of one operation
     optimize: bool = True,
     entrypoints: Iterable[str] = (),
     volatile: Iterable[str] = (),
+    prints: bool = False,
 ) -> Policy:
     """Compile modules (source text by file name) with base data.
 
     `rego_version` is 0 or 1, for all files or by file name. `strict` also refuses what is unused. `optimize=False` leaves
     out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Base data at the
     paths in `volatile` (such as `acl/users`) can be replaced later (`Policy.with_data`); it is looked up, not made into tables.
-    Raises CompileError.
+    `prints`: `print` writes to the output of an evaluation that has one; a policy that prints has no tables then, which skip what
+    cannot hold. Raises CompileError.
     """
     with compiler.collector_paused():
-        source = compiler.make_source(modules, data, rego_version, optimize, volatile)
+        source = replace(compiler.make_source(modules, data, rego_version, optimize, volatile), prints=prints)
         planned = compiler.plan_source(source)
+        source = replace(source, optimize=optimize and not compiler.does_print(planned))
         if strict:
             refuse_unused(compiler.parse_source(source))
         policy = Policy(source, compiler.generate(planned, source), planned)

@@ -14,8 +14,10 @@ from authz.rego import nodes, parser
 from authz.rego.artifact import Artifact, Entry, TableInfo
 from authz.rego.codegen import Code, Generator, scan_modifiers
 from authz.rego.optimize import optimized
-from authz.rego.planner import Planned, plan_modules
+from authz.rego.parse_imports import HeaderParser
+from authz.rego.planner import Planned, plan_modules, walk
 from authz.rego.program import Kind, Path
+from authz.rego.purity import is_print
 from authz.rego.reads import read_sets
 from authz.rego.tables.expressions import World
 from authz.rego.tables.table import Table, TableBuilder
@@ -40,7 +42,7 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a policy is compiled from; kept so that a query can extend it later."""
+    """What a policy is compiled from; kept so that a query can extend it later. `prints`: `print` writes to an evaluation's output."""
 
     modules: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, int], ...]
@@ -48,6 +50,13 @@ class Source:
     optimize: bool
     volatile: tuple[Path, ...] = ()
     """Paths of base data (from `data`) that may be replaced later: they are looked up, never folded into code or tables."""
+
+    prints: bool = False
+
+    @property
+    def query_version(self) -> int:
+        """The Rego version of queries: that of the modules."""
+        return max((version for _, version in self.versions), default=1)
 
 
 def make_source(
@@ -65,14 +74,19 @@ def make_source(
     return Source(tuple((name, modules[name]) for name in names), versions, document, optimize, paths)
 
 
-def parse_source(source: Source) -> tuple[nodes.Module, ...]:
+def parse_source(source: Source, grammar: type[HeaderParser] = HeaderParser) -> tuple[nodes.Module, ...]:
     versions = dict(source.versions)
-    return tuple(parser.parse_module(name, text, versions[name]) for name, text in source.modules)
+    return tuple(parser.parse_module(name, text, versions[name], grammar) for name, text in source.modules)
 
 
 def plan_source(source: Source) -> Planned:
     """Parse and plan. Raises CompileError."""
-    return plan_modules(parse_source(source))
+    return plan_modules(parse_source(source), prints=source.prints)
+
+
+def does_print(planned: Planned) -> bool:
+    """Tell whether an evaluation may print."""
+    return planned.prints and any(map(is_print, walk(tuple(planned.plans.values()))))
 
 
 def world_of(source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> World:

@@ -60,10 +60,11 @@ class FlatComprehension:
 
 
 class Expander:
-    """Expands the bodies of one rule; `arity` tells the declared number of a call's arguments."""
+    """Expands the bodies of one rule. `prints`: somebody listens to `print`; if not, it is erased, as in OPA."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, prints: bool = False) -> None:
         self.counter = 0
+        self.prints = prints
 
     def fresh(self, location: Location) -> Var:
         """Return a variable that no author can write."""
@@ -95,8 +96,10 @@ class Expander:
 
     def _literal(self, literal: nodes.Literal) -> list[FlatLiteral]:
         match literal.expr:
-            case nodes.SomeDecl() | nodes.TermExpr(nodes.Call(("print",))):
-                return []  # nobody listens to `print` here: it is erased, as OPA does without a print hook
+            case nodes.SomeDecl():
+                return []
+            case nodes.TermExpr(nodes.Call(("print",), args)):
+                return self._literal(self._printing(args, literal.location)) if self.prints else []
         before: list[FlatLiteral] = []
         withs = tuple(replace(item, value=self.term(item.value, before)) for item in literal.withs)
         extras: list[FlatLiteral] = []
@@ -178,9 +181,16 @@ class Expander:
         items = tuple(Scalar(part) if isinstance(part, str) else self._singleton(part) for part in parts)
         return nodes.Call(("internal", "template_string"), (nodes.Array(items),), term.location)
 
+    def _printing(self, args: tuple[Term, ...], location: Location) -> nodes.Literal:
+        """Return `internal.print([{operand}, …])`, which always holds; an undefined operand is an empty set. As in OPA no `not` is left."""
+        call = nodes.Call(("internal", "print"), (nodes.Array(tuple(map(self._values, args)), location),), location)
+        return nodes.Literal(nodes.TermExpr(call), location=location)
+
     def _singleton(self, part: Term) -> Term:
-        if isinstance(part, Scalar):
-            return part
+        return part if isinstance(part, Scalar) else self._values(part)
+
+    def _values(self, part: Term) -> Term:
+        """Return the set of a term's values: empty where it is undefined."""
         result = self.fresh(part.location)
         literal = nodes.Literal(nodes.Unify(result, part), location=part.location)
         return nodes.SetComprehension(result, (literal,), part.location)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from authz.rego import errors, nodes
-from authz.rego.nodes import Ref, Scalar, Var
+from authz.rego.nodes import Ref, Scalar, Term, Var
 
 
 def original_name(name: str) -> str:
@@ -40,7 +40,7 @@ def global_names(modules: Iterable[nodes.Module]) -> dict[str, Globals]:
             if rule.head.args is not None:
                 functions.setdefault(("data", *module.package, *ground_path(rule.head.ref)), len(rule.head.args))
     return {
-        module.file: Globals(module.package, _imports(module), frozenset(rules.get(module.package, ())), functions, module.rego_version)
+        module.file: Globals(module.package, imported(module), frozenset(rules.get(module.package, ())), functions, module.rego_version)
         for module in modules
     }
 
@@ -62,7 +62,19 @@ def ground_path(ref: Ref) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _imports(module: nodes.Module) -> dict[str, tuple[str, ...]]:
+def dotted(term: Term) -> tuple[str, ...] | None:
+    """Return the names of a purely dotted term, else None."""
+    if isinstance(term, Var):
+        return (term.name,)
+    if isinstance(term, Ref) and isinstance(term.head, Var):
+        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
+        if len(parts) == len(term.args):
+            return (term.head.name, *parts)
+    return None
+
+
+def imported(module: nodes.Module) -> dict[str, tuple[str, ...]]:
+    """Return the paths that a module's imports name. Raises CompileError."""
     found: dict[str, tuple[str, ...]] = {}
     for item in module.imports:
         if item.path[0] in {"input", "data"}:

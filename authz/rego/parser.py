@@ -6,25 +6,30 @@ and `parse_terms`, each built on the next. Knows no scoping: names are as writte
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 from authz.rego import nodes
 from authz.rego.annotations import attach, read_annotations
 from authz.rego.cursor import Failure
 from authz.rego.parse_imports import HeaderParser
 from authz.rego.tokens import Kind
 
+T = TypeVar("T")
 
-def parse_module(file: str, source: str, rego_version: int = 1) -> nodes.Module:
+
+def parse_module(file: str, source: str, rego_version: int = 1, grammar: type[HeaderParser] = HeaderParser) -> nodes.Module:
     """Parse one file. Raises CompileError (rego_parse_error) and nothing else."""
-    parser = HeaderParser(file, source, rego_version)
+    parser = grammar(file, source, rego_version)
     try:
         return _module(parser)
     except Failure as failure:
         raise parser.error([failure]) from None
 
 
-def parse_query(source: str, rego_version: int = 1, file: str = "query") -> nodes.Body:
+def parse_query(source: str, rego_version: int = 1, file: str = "query", grammar: type[HeaderParser] = HeaderParser) -> nodes.Body:
     """Parse a query: the literals of a body, at least one. Raises CompileError."""
-    parser = HeaderParser(file, source, rego_version)
+    parser = grammar(file, source, rego_version)
     try:
         start = parser.begin_statement()
         query = parser.query()
@@ -32,6 +37,27 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query") -> node
     except Failure as failure:
         raise parser.error([failure]) from None
     return query
+
+
+def parse_header(package: str | None, imports: Iterable[str], rego_version: int = 1) -> nodes.Module:
+    """Parse what a query is to stand below: the path of a package and imports, each without its keyword. Raises CompileError."""
+    found: list[nodes.Import] = []
+    path: tuple[str, ...] = ()
+    if package is not None:
+        path, _ = _statement("package", package, rego_version, HeaderParser.package)
+    for item in imports:
+        found.append(_statement("import", item, rego_version, HeaderParser.import_))
+    return nodes.Module("query", path, tuple(found), (), rego_version)
+
+
+def _statement(keyword: str, text: str, rego_version: int, rule: Callable[[HeaderParser], T]) -> T:
+    parser = HeaderParser(keyword, f"{keyword} {text}", rego_version)
+    try:
+        parsed = rule(parser)
+        parser.expect(Kind.EOF, f"expected one {keyword}")
+    except Failure as failure:
+        raise parser.error([failure]) from None
+    return parsed
 
 
 def parse_term(source: str) -> nodes.Term:

@@ -5,7 +5,7 @@ Owns the order of the passes and how a head becomes part of its body. Generates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
@@ -27,9 +27,19 @@ class Planned:
     plans: dict[Path, p.RulePlan]
     order: tuple[Path, ...]
     arity: safety.Arity
+    packages: Mapping[Path, frozenset[str]]
+    """The names of the rules of every package, by its path below `data`."""
+    prints: bool = False
+
+    def scope(self, header: nodes.Module | None = None) -> names.Globals:
+        """Return what a query can name: of its own package, if a header gives it one, what is imported, and what begins with `data`."""
+        functions = {path: group.arity for path, group in self.program.groups.items() if group.kind is Kind.FUNCTION}
+        if header is None:
+            return names.Globals((), {}, frozenset(), functions)
+        return names.Globals(header.package, names.imported(header), self.packages.get(header.package, frozenset()), functions)
 
 
-def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
+def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False) -> Planned:
     """Plan every rule. Raises CompileError with what is wrong with any of them, pass by pass."""
     scopes = names.global_names(modules)
     findings = errors.Findings()
@@ -41,18 +51,18 @@ def plan_modules(modules: tuple[nodes.Module, ...]) -> Planned:
     plans: dict[Path, p.RulePlan] = {}
     for path, group in tree.groups.items():
         with findings.collect():
-            plans[path] = plan_group(group, tree, arity)
+            plans[path] = plan_group(group, tree, arity, prints=prints)
     findings.check()
     uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
     order = program.check_recursion(tree, uses)
-    return Planned(tree, plans, tuple(group.path for group in order), arity)
+    packages = {scope.package: scope.rules for scope in scopes.values()}
+    return Planned(tree, plans, tuple(group.path for group in order), arity, packages, prints)
 
 
-def plan_query(planned: Planned, body: nodes.Body) -> tuple[p.Block, dict[str, p.Atom]]:
+def plan_query(planned: Planned, body: nodes.Body, header: nodes.Module | None = None) -> tuple[p.Block, dict[str, p.Atom]]:
     """Plan a query; return its block and the atoms of its named variables by name."""
-    functions = {path: group.arity for path, group in planned.program.groups.items() if group.kind is Kind.FUNCTION}
-    scope = names.Globals((), {}, frozenset(), functions)
-    flat = tuple(Expander().body(resolve.Resolver(scope).query(body)))
+    resolved = resolve.Resolver(planned.scope(header)).query(body)
+    flat = tuple(Expander(prints=planned.prints).body(resolved))
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
@@ -75,12 +85,12 @@ def _arities(tree: Program) -> dict[tuple[str, ...], int]:
     return arities
 
 
-def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
+def plan_group(group: Group, tree: Program, arity: safety.Arity, *, prints: bool = False) -> p.RulePlan:
     """Plan the definitions of one group."""
-    definitions = tuple(_Definer(tree, arity).definition(member) for member in group.members)
+    definitions = tuple(_Definer(tree, arity, prints).definition(member) for member in group.members)
     default = None
     if group.default is not None:
-        default = _Definer(tree, arity).definition(Member(group.default, ()))
+        default = _Definer(tree, arity, prints).definition(Member(group.default, ()))
     return p.RulePlan(
         group.path, group.kind, group.number, definitions, default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
     )
@@ -89,15 +99,16 @@ def plan_group(group: Group, tree: Program, arity: safety.Arity) -> p.RulePlan:
 class _Definer:
     """Plans one rule with its `else` chain."""
 
-    def __init__(self, tree: Program, arity: safety.Arity) -> None:
+    def __init__(self, tree: Program, arity: safety.Arity, prints: bool) -> None:
         self.tree = tree
         self.arity = arity
+        self.prints = prints
         self.names = Names()
 
     def definition(self, member: Member) -> p.Definition:
         rule = member.rule
         orelse = None if rule.orelse is None else self.definition(Member(rule.orelse, member.keys))
-        expander = Expander()
+        expander = Expander(prints=self.prints)
         flat = expander.body(rule.body)
         heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
         extras, terms = expander.head(heads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import marshal
 import pickle
+from collections.abc import Callable
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +22,7 @@ from authz.rego.codegen import Generator, scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
 from authz.rego.linker import RuleFunction, compiled, document_at, link
-from authz.rego.nodes import NOWHERE, Body
+from authz.rego.nodes import NOWHERE, Body, Module
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
@@ -67,13 +68,18 @@ class EntryPoint:
         self._data = artifact.data
         self._size = artifact.memo_size
 
-    def evaluate(self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False) -> Value | None:
+    def evaluate(
+        self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False, output: Callable[[str], None] | None = None
+    ) -> Value | None:
         """Return the rule's value for an input document, or None where it is undefined. Raises EvalError.
 
-        Strict meets every failing built-in only in a policy without tables (`optimize=False`): tables skip rows.
+        Strict meets every failing built-in only in a policy without tables (`optimize=False`): tables skip rows. `output` takes the
+        lines of `print` in a policy compiled for it.
         """
+        context = Context(document, self._data, self._size, now_ns, strict_builtin_errors)
+        context.output = output
         try:
-            return self._function(Context(document, self._data, self._size, now_ns, strict_builtin_errors))
+            return self._function(context)
         except RecursionError:
             raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
 
@@ -82,6 +88,32 @@ class EntryPoint:
         value = None if document is _ABSENT else from_json(document)
         result = self.evaluate(value, current_time_ns() if now_ns is None else now_ns)
         return UNDEFINED if result is None else to_json(result)
+
+
+class PreparedQuery:
+    """A compiled query, ready to be asked again and again."""
+
+    __slots__ = ("_artifact", "_function", "_names")
+
+    def __init__(self, artifact: Artifact, function: Any, names: tuple[str, ...]) -> None:
+        self._artifact = artifact
+        self._function = function
+        self._names = names
+
+    def context(self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False) -> Context:
+        """Return where an evaluation begins, with a query's budget."""
+        context = Context(document, self._artifact.data, self._artifact.memo_size, now_ns, strict_builtin_errors)
+        context.budget = [MAX_QUERY_STEPS]
+        return context
+
+    def solutions(self, context: Context) -> list[dict[str, Value]]:
+        """Return the values of the query's variables in every solution. Raises EvalError."""
+        found: list[tuple[Value, ...]] = []
+        try:
+            self._function(context, found)
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+        return [dict(zip(self._names, solution, strict=True)) for solution in found]
 
 
 class Policy:
@@ -198,7 +230,7 @@ class Policy:
 
     def parse_query(self, query: str) -> Body:
         """Parse a query in the Rego version of the policy's modules. Raises CompileError."""
-        return parser.parse_query(query, max((version for _, version in self.source.versions), default=1))
+        return parser.parse_query(query, self.source.query_version)
 
     def arity_of(self, operator: tuple[str, ...]) -> int | None:
         """Return how many arguments a built-in or a function (`data`, …) takes, None if there is no such function."""
@@ -208,22 +240,15 @@ class Policy:
         self, query: Body, document: Value | None, strict_builtin_errors: bool = False, now_ns: int | None = None
     ) -> list[dict[str, Value]]:
         """Return the values of the query's variables in every solution. Raises CompileError, EvalError."""
-        artifact, function, names = self._compile_query(query, strict_builtin_errors)
-        moment = current_time_ns() if now_ns is None else now_ns
-        context = Context(document, artifact.data, artifact.memo_size, moment, strict_builtin_errors)
-        context.budget = [MAX_QUERY_STEPS]
-        found: list[tuple[Value, ...]] = []
-        try:
-            function(context, found)
-        except RecursionError:
-            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
-        return [dict(zip(names, solution, strict=True)) for solution in found]
+        prepared = self.prepare(query, strict_builtin_errors=strict_builtin_errors)
+        return prepared.solutions(prepared.context(document, current_time_ns() if now_ns is None else now_ns, strict_builtin_errors))
 
-    def _compile_query(self, query: Body, strict: bool) -> tuple[Artifact, Any, tuple[str, ...]]:
+    def prepare(self, query: Body, header: Module | None = None, *, strict_builtin_errors: bool = False) -> PreparedQuery:
+        """Compile a query; a header gives it a package and imports. Raises CompileError."""
         planned = self._plans()
-        block, named = plan_query(planned, query)
+        block, named = plan_query(planned, query, header)
         mocked, overridden = scan_modifiers(block)
-        artifact, namespace = self._variant(mocked, overridden, strict)
+        artifact, namespace = self._variant(mocked, overridden, strict_builtin_errors)
         own_mocked, own_overridden = self._own_modifiers
         numbers = {path: plan.number for path, plan in planned.plans.items()}
         generator = Generator(numbers, own_mocked | mocked, own_overridden | overridden, _pool_of(artifact))
@@ -236,7 +261,7 @@ class Policy:
 
         generator.function("query", ("c", "out"), write)
         code = compiler.make_artifact("query", generator.code(), planned, artifact.data, {})
-        return artifact, link(code, namespace)["query"], names
+        return PreparedQuery(artifact, link(code, namespace)["query"], names)
 
     def _plans(self) -> Planned:
         if self._planned is None:

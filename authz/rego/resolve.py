@@ -14,9 +14,9 @@ import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from authz.rego import errors, nodes
+from authz.rego import errors, nodes, printing
 from authz.rego.builtins import BUILTINS
-from authz.rego.names import Globals, ground_path, head_name
+from authz.rego.names import Globals, dotted, ground_path, head_name
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.rule_checks import term_name
 
@@ -25,13 +25,14 @@ DATA = Var("data")
 
 @dataclass(slots=True)
 class Scope:
-    """One body's (or argument list's) declarations; `actions` says how each name was declared, `args` what it may not declare."""
+    """One body's (or argument list's) declarations; `actions` says how, `args` what it may not declare, `free` what else it names."""
 
     upcoming: set[str]
     args: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
     actions: dict[str, str] = field(default_factory=dict)
     unused: dict[str, Location] = field(default_factory=dict)
+    free: set[str] = field(default_factory=set)
 
 
 class Resolver:
@@ -145,7 +146,7 @@ class Resolver:
         return self.globals.functions.get(tuple(path) if root == "function" else ("data", *path))
 
     def _with_target(self, target: Term) -> Ref:
-        name = _dotted(target)
+        name = dotted(target)
         if name is not None:
             if (name[0] in self.globals.rules or name[0] in self.globals.imports) and self._local(name[0]) is None:
                 name = self._global(name[0], ()) + name[1:]
@@ -165,7 +166,7 @@ class Resolver:
 
     def _function_value(self, value: Term) -> Ref | None:
         """Return a reference to the function or built-in that replaces another, or None if it is a value."""
-        name = _dotted(value)
+        name = dotted(value)
         if name is not None and self._local(name[0]) is None:
             full = self._global(name[0], ()) + name[1:] if name[0] in self.globals.rules or name[0] in self.globals.imports else name
             if full in self.globals.functions:
@@ -176,6 +177,9 @@ class Resolver:
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
+            case nodes.TermExpr(nodes.Call() as call) if self._is_print(call):
+                printing.refuse_unbound(call.args, self._is_known)
+                return nodes.TermExpr(replace(call, args=tuple(self.term(arg) for arg in call.args)))
             case nodes.TermExpr(nodes.Call() as call):
                 return nodes.TermExpr(self._call(call, spare=1))
             case nodes.TermExpr(term):
@@ -269,7 +273,10 @@ class Resolver:
         if local is not None:
             return Var(local, var.location)
         path = self._global(var.name, None)
-        return var if path is None else _reference(path, (), var.location)
+        if path is not None:
+            return _reference(path, (), var.location)
+        self.scopes[-1].free.add(var.name)
+        return var
 
     def _ref(self, ref: Ref, head: Term, args: tuple[Term, ...]) -> Term:
         resolved_head = self.term(head)
@@ -292,8 +299,16 @@ class Resolver:
         """Resolve a call. One that stands alone may have a spare argument: the pattern of its result."""
         return replace(call, operator=self._operator(call, spare), args=tuple(self.term(arg) for arg in call.args))
 
+    def _is_known(self, name: str) -> bool:
+        return bool(self._global(name, ())) or any(name in scope.names or name in scope.upcoming | scope.free for scope in self.scopes)
+
+    def _is_print(self, call: nodes.Call) -> bool:
+        return call.operator == ("print",) and self._local("print") is None and not self._global("print", ())
+
     def _operator(self, call: nodes.Call, spare: int) -> tuple[str, ...]:
         name = call.operator
+        if self._is_print(call):
+            raise printing.value_error(call)
         if self._local(name[0]) is None:
             path = self._global(name[0], None)
             if path is not None:
@@ -332,17 +347,6 @@ def _arguments(size: int) -> str:
 
 def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location) -> Ref:
     return Ref(Var(path[0], location), tuple(Scalar(part, location) for part in path[1:]) + args, location)
-
-
-def _dotted(term: Term) -> tuple[str, ...] | None:
-    """Return the names of a purely dotted term, else None."""
-    if isinstance(term, Var):
-        return (term.name,)
-    if isinstance(term, Ref) and isinstance(term.head, Var):
-        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
-        if len(parts) == len(term.args):
-            return (term.head.name, *parts)
-    return None
 
 
 def _check_assignable(term: Term) -> None:

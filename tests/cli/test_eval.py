@@ -116,12 +116,12 @@ def test_pretty_is_the_value_a_table_or_undefined() -> None:
     assert ask("-f", "pretty", '{"a": 1}').stdout == '{\n  "a": 1\n}\n'
     assert ask("-f", "pretty", "input.x").stdout == "undefined\n"
     assert ask("-f", "pretty", 'x := ["[red]a", "b"][i]').stdout.splitlines() == [
-        "+---+----------+",
-        "| i | x        |",
-        "+---+----------+",
-        '| 0 | "[red]a" |',
-        '| 1 | "b"      |',
-        "+---+----------+",
+        "┌───┬──────────┐",
+        "│ i │    x     │",
+        "├───┼──────────┤",
+        '│ 0 │ "[red]a" │',
+        '│ 1 │ "b"      │',
+        "└───┴──────────┘",
     ]
 
 

@@ -38,6 +38,8 @@ class EvalContext(Protocol):
     """What a built-in may ask of the running evaluation (constant within one query)."""
 
     now_ns: int
+    output: Callable[[str], None] | None
+    """Where the lines of `print` go, None for nowhere."""
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
         """Return the value made first for `key` within this evaluation."""

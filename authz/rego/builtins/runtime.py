@@ -1,15 +1,21 @@
 """Built-ins that would reach outside the evaluation, and what they are while deciding.
 
 A decision neither prints, nor traces, nor calls anybody: what OPA does there is
-refused or has no effect. `with` can replace each of them in tests.
+refused or has no effect. `with` can replace each of them in tests. `print` writes
+only where an evaluation has an output, which a decision has not.
 """
 
 from __future__ import annotations
 
-from authz.rego.builtins.registry import ANY, BOOLEAN, OBJECT, STRING, builtin
+import itertools
+from typing import Final
+
+from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, OBJECT, STRING, EvalContext, builtin
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.render import json_text
-from authz.rego.values import EMPTY_OBJECT, Object, Value
+from authz.rego.render import display_text, json_text
+from authz.rego.values import EMPTY_OBJECT, Object, Set, Value
+
+_UNDEFINED: Final = "<undefined>"
 
 _HTTP_KEYS = frozenset(
     {
@@ -30,6 +36,16 @@ def opa_runtime() -> Value:
 
 @builtin("print", ANY, result=BOOLEAN)
 def opa_print(_value: Value) -> bool:
+    return True
+
+
+@builtin("internal.print", ARRAY, result=BOOLEAN, needs_context=True)
+def internal_print(context: EvalContext, operands: tuple[Value, ...]) -> bool:
+    """Write what `print` is compiled to: sets of the values of its operands; a line for each way to take one of every set."""
+    if context.output is not None:
+        shown = [[display_text(value) for value in operand.ordered()] or [_UNDEFINED] for operand in operands if isinstance(operand, Set)]
+        for line in itertools.product(*shown):
+            context.output(" ".join(line))
     return True
 
 

@@ -16,6 +16,7 @@ class Context:
     """One evaluation at a fixed time."""
 
     now_ns = NOW_NS
+    output: Callable[[str], None] | None = None
 
     def __init__(self) -> None:
         self.kept: dict[tuple[Value, ...], Value] = {}
