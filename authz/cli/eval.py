@@ -120,7 +120,9 @@ _PATH: Final = click.Path(path_type=Path)
 @click.option("--strict-builtin-errors", is_flag=True, help="The first built-in that fails ends the evaluation.")
 @click.option("--show-builtin-errors", is_flag=True, help="Show the built-ins that fail, instead of the answer.")
 @click.option("--strict", "-S", is_flag=True, help="Also refuse unused local variables, arguments and imports.")
-@click.option("--explain", type=click.Choice(["off", *map(str, Explain)]), default="off", show_default=True, help="Show the trace of the evaluation.")
+@click.option(
+    "--explain", type=click.Choice(["off", *map(str, Explain)]), default="off", show_default=True, help="Show the trace of the evaluation."
+)
 @click.option("--var-values", is_flag=True, help="Show the values of variables in a trace.")
 @click.option("--coverage", is_flag=True, help="Report which lines were evaluated.")
 @click.option("--coverage-runs", callback=coverage.runs, default=",".join(RUNS), show_default=True, metavar="RUNS", help="… and why not.")

@@ -6,7 +6,7 @@ is the caller's, and so is measuring it. Knows no files and no output.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final
@@ -23,7 +23,7 @@ from authz.rego.planner import Planned, plan_modules
 from authz.rego.policy import Policy
 from authz.rego.render import to_text
 from authz.rego.values import TRUE, Document, Object, Value
-from authz.testing.cases import Names, cases_of
+from authz.testing.cases import Names, cases_of, names_of
 from authz.testing.discovery import Path, RegoTest, discover
 from authz.testing.result import Outcome, Result, Stop
 from authz.testing.watch import Watch
@@ -73,14 +73,19 @@ class Suite:
             result = Result(test, Outcome.ERROR, error=error)
         return replace(result, output="".join(f"{line}\n" for line in output))
 
+    def evaluation(self, test: RegoTest, now_ns: int) -> Callable[[], object]:
+        """Return what evaluates a test and nothing else."""
+        return partial(self._policy.rule(self._entry(test)).evaluate, None, now_ns, strict_builtin_errors=True)
+
     def explain(self, failed: Iterable[Result], now_ns: int) -> dict[tuple[Path, Names], Stop]:
         """Return where tests stopped, by test and case; nothing for one that fails otherwise."""
         found: dict[tuple[Path, Names], Stop] = {}
         for result in failed:
             if result.outcome is Outcome.FAIL and not result.test.is_function:
                 waiting = {names for names, case in result.leaves() if not case.has_passed} or {()}
-                stops = self._watched(result.test, now_ns).stops()
-                found |= {(result.test.path, names): stop for names, stop in stops if names in waiting}
+                watch = Watch(result.test)
+                self.observe(result.test, now_ns, watch, Shortcuts(indexing=False))
+                found |= {(result.test.path, names): stop for names, stop in watch.stops() if names in waiting}
         return found
 
     def observe(
@@ -109,28 +114,38 @@ class Suite:
         rows = [rule.location.row for module in self._modules if module.file == test.location.file for rule in module.rules]
         return min((row for row in rows if row > test.location.row), default=None)
 
-    def _watched(self, test: RegoTest, now_ns: int) -> Watch:
-        """Return what an evaluation tells in which no index excludes a case."""
-        watch = Watch(test)
-        self.observe(test, now_ns, watch, Shortcuts(indexing=False))
-        return watch
-
     def _judged(self, test: RegoTest, value: Value | None, now_ns: int) -> Result:
         if not test.keys:
             return Result(test, Outcome.PASS) if value is TRUE else Result(test, Outcome.FAIL, detail=_shown(value))
-        cases = cases_of(value, self._watched(test, now_ns).tried)
+        cases = cases_of(value, self._tried(test, now_ns))
         if not cases:
             return Result(test, Outcome.FAIL, detail="it has no cases")
         return Result(test, Outcome.PASS if all(case.has_passed for case in cases) else Outcome.FAIL, cases)
 
+    def _tried(self, test: RegoTest, now_ns: int) -> set[Names]:
+        """Return the cases that began: what the keys of the head are as soon as the body has bound them, whatever follows."""
+        header = next(module for module in self._modules if module.file == test.location.file)
+        keys = tuple(nodes.Literal(nodes.Unify(nodes.Var(f"key {index}"), key)) for index, key in enumerate(test.keys))
+        for size in range(len(test.rule.body) + 1):
+            try:
+                query = self._policy.prepare(test.rule.body[:size] + keys, header)
+            except CompileError:  # not bound yet
+                continue
+            found = query.solutions(query.context(None, now_ns))
+            return {names_of(tuple(solution[f"key {index}"] for index in range(len(keys)))) for solution in found}
+        return set()
+
     def _value(self, test: RegoTest, now_ns: int, output: list[str]) -> Value | None:
         """Return the value at a test's path. Constant keys of its head belong to the rule's own path: they are put around its value."""
-        size = len(test.path) - 1
-        path = next(path for path in self._policy.artifact.entries if path[:size] == test.path[1:])
+        path = self._entry(test)
         value = self._policy.rule(path).evaluate(None, now_ns, strict_builtin_errors=True, output=output.append)
-        for key in reversed(path[size:]):
+        for key in reversed(path[len(test.path) - 1 :]):
             value = None if value is None else Object({key: value})
         return value
+
+    def _entry(self, test: RegoTest) -> Path:
+        size = len(test.path) - 1
+        return next(path for path in self._policy.artifact.entries if path[:size] == test.path[1:])
 
 
 def _shown(value: Value | None) -> str:

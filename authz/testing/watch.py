@@ -1,4 +1,4 @@
-"""What a test's evaluation tells when it is observed: the cases that began, and where each came to its end.
+"""Where a test that fails came to its end, from what its evaluation tells when it is observed.
 
 A rule that does not hold leaves nothing behind; its events do. Knows events and names; neither evaluates nor judges.
 """
@@ -22,10 +22,9 @@ from authz.testing.result import Stop
 
 
 class Watch:
-    """Listens to one test. `tried` are the names of the cases whose keys were known at some time."""
+    """Listens to one test."""
 
     def __init__(self, test: RegoTest) -> None:
-        self.tried: set[Names] = set()
         self._test = test
         self._query = -1
         self._furthest: dict[Names, tuple[int, Event]] = {}
@@ -33,15 +32,9 @@ class Watch:
     def __call__(self, event: Event) -> None:
         if event.op is Op.ENTER and isinstance(event.node, Definition) and event.node.location == self._test.location:
             self._query = event.query
-        if event.query != self._query:
-            return
-        case = self._case(event)
-        if case is None:
-            return
-        self.tried.add(case)
-        if event.op is Op.FAIL and isinstance(event.node, Stage):
-            index = self._index(event.node)
-            if index > self._furthest.get(case, (-1, event))[0]:
+        if event.query == self._query and event.op is Op.FAIL and isinstance(event.node, Stage):
+            case, index = self._case(event), self._index(event.node)
+            if case is not None and index > self._furthest.get(case, (-1, event))[0]:
                 self._furthest[case] = (index, event)
 
     def stops(self) -> Iterator[tuple[Names, Stop]]:

@@ -129,4 +129,3 @@ def _literals(node: object) -> Iterator[nodes.Literal]:
 
 def range_of(span: Span) -> Range:
     return Range(span.row, span.col, span.end_row, span.end_col)
-
