@@ -87,6 +87,8 @@ class Steps(Expressions):
             case p.Scope():
                 frame.scopes[step.name] = self._scope(frame, step)
                 return True
+            case p.Bind():
+                raise AssertionError(step)  # a table's: nothing observed is optimised
 
     def _let(self, frame: Frame, name: str, expr: p.Expr) -> bool | Iterator[None]:
         match expr:
