@@ -74,6 +74,12 @@ def test_what_decides_waits_for_nothing_and_reads_no_clock(module: str) -> None:
     assert {name.split(".")[0] for name in imported(module)} & FORBIDDEN_TO_DECIDING == set()
 
 
+def test_only_tests_of_policies_and_commands_observe_evaluations() -> None:
+    observed = "authz.rego.observed"
+    users = {module for module in SOURCES if any(f"{name}.".startswith(f"{observed}.") for name in imported(module))}
+    assert {row_of(module) for module in users if not f"{module}.".startswith(f"{observed}.")} == {"testing", "cli"}
+
+
 def test_one_module_of_the_server_knows_the_http2_library() -> None:
     users = [module for module in SOURCES if any(name.split(".")[0] == "ngh2" for name in imported(module))]
     assert len(users) == 1

@@ -21,12 +21,12 @@ class LineProfile:
     total_time_ns: int = 0
     num_eval: int = 0
     num_redo: int = 0
-    stages: set[Stage] = field(default_factory=set)
+    indexes: set[int] = field(default_factory=set)
 
     @property
     def num_gen_expr(self) -> int:
-        """The number of expressions that the line was compiled to, as far as they were evaluated."""
-        return len(self.stages)
+        """The number of expressions that the line was compiled to, as OPA counts them: by their place in a body."""
+        return len(self.indexes)
 
 
 class Profile:
@@ -44,7 +44,7 @@ class Profile:
         self._account()
         location = event.location
         line = self._lines.setdefault((location.file, location.row), LineProfile(location))
-        line.stages.add(event.node)
+        line.indexes.add(event.node.index)
         if event.op is Op.EVAL:
             line.num_eval += 1
         else:
