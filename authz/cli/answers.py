@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from authz.cli.asking import Answer
 from authz.cli.coverage import SHOWN_DIGITS, coverage_json, share
-from authz.cli.explanation import explanation_json
 from authz.cli.output import errors_json, json_line, json_lines, value_json
 from authz.cli.profiles import metrics_json, metrics_table, profile_json, profile_table
 from authz.cli.tables import table
+from authz.cli.trace_json import explanation_json
 from authz.rego.nodes import Location
 from authz.rego.observed.trace import Explain, explained, lines
 from authz.rego.queries import Expression, Solution
