@@ -18,6 +18,7 @@ from authz.bundle.directory import PolicySource
 from authz.cli.limits import time_limit
 from authz.cli.loading import compile_source, load_any, with_source_lines
 from authz.cli.measures import Timers
+from authz.cli.sending import Send
 from authz.rego import compiler, nodes
 from authz.rego.errors import UNSAFE, CompileError, EvalError
 from authz.rego.observed.coverage import CoverageRuns, FileReport
@@ -26,6 +27,7 @@ from authz.rego.observed.events import Event, Observer
 from authz.rego.observed.policy import ObservedPolicy, ObservedQuery, parse_with_spans
 from authz.rego.observed.profile import LineProfile, Profile
 from authz.rego.parser import parse_header
+from authz.rego.pending import Memory, asking
 from authz.rego.planner import plan_modules
 from authz.rego.policy import PreparedQuery
 from authz.rego.queries import Expression, Solution, answer
@@ -38,7 +40,8 @@ QUERY_FILE: Final = "query"  # what locations in the query call it
 class Question:
     """What is asked of which policies, and what is to be told besides the answer.
 
-    The query stands below `package` and `imports`; `coverage` are the additional runs, None if coverage is of no interest.
+    The query stands below `package` and `imports`; `coverage` are the additional runs, None if coverage is of no interest. Without
+    `send`, `http.send` fails.
     """
 
     query: str
@@ -55,6 +58,7 @@ class Question:
     metrics: bool = False
     coverage: tuple[str, ...] | None = None
     timeout_ns: int = 0
+    send: Send | None = None
 
     @property
     def is_observed(self) -> bool:
@@ -115,6 +119,8 @@ class _Inquiry:
         self._events: list[Event] = []
         self._profile = Profile(time.perf_counter_ns)
         self._found = Answer()
+        self._now_ns = time.time_ns()
+        self._memory = self._asking(question.send)  # one, so that what is told besides was answered alike
 
     def answer(self, policy: rego.Policy, observed: ObservedPolicy | None) -> Answer:
         """Return the answer of the policy; where somebody listens, of what is observed."""
@@ -135,14 +141,18 @@ class _Inquiry:
     def _solve(self, asked: rego.Policy | ObservedPolicy, body: nodes.Body) -> list[dict[str, Value]]:
         with self._timers.measured("rego_query_compile"):
             query = self._prepared(asked, body)
-        context = query.context(self._question.document, time.time_ns(), self._question.strict_builtin_errors)
+        context = query.context(self._question.document, self._now_ns, self._question.strict_builtin_errors)
         context.output = self._output
+        context.recall(self._memory)
         if self._question.show_builtin_errors and not self._question.strict_builtin_errors:
             context.failures = self._found.failures
         with self._timers.measured("rego_query_eval"):
             if isinstance(query, PreparedQuery):
                 return query.solutions(context)
             return query.solutions(context, self._heard, with_variables=self._question.explain)
+
+    def _asking(self, send: Send | None) -> Memory | None:
+        return None if send is None else asking(lambda request: send(request, self._now_ns))
 
     def _prepared(self, asked: rego.Policy | ObservedPolicy, body: nodes.Body) -> PreparedQuery | ObservedQuery:
         if isinstance(asked, ObservedPolicy):
@@ -162,7 +172,8 @@ class _Inquiry:
         def evaluate(observer: Observer, shortcuts: Shortcuts = ALL_SHORTCUTS) -> None:
             def solve(body: nodes.Body) -> list[dict[str, Value]]:
                 query = observed.prepare(body, self._header)
-                context = query.context(self._question.document, time.time_ns(), self._question.strict_builtin_errors)
+                context = query.context(self._question.document, self._now_ns, self._question.strict_builtin_errors)
+                context.recall(self._memory)
                 return query.solutions(context, observer, with_variables=False, shortcuts=shortcuts)
 
             with suppress(EvalError), time_limit(self._question.timeout_ns):

@@ -16,6 +16,7 @@ from authz.cli.asking import Question, ask
 from authz.cli.loading import read_input, read_stdin_input
 from authz.cli.output import errors_json, print_json
 from authz.cli.profiles import CRITERIA
+from authz.cli.sending import Send, sending_flags
 from authz.errors import AuthzError
 from authz.rego.errors import CompileError
 from authz.rego.observed.coverage import RUNS
@@ -59,6 +60,7 @@ class Flags:
     timeout: int
     pretty_limit: int
     v0_compatible: bool
+    send: Send | None
 
     def check(self) -> None:
         """Raise UsageError for flags that exclude each other."""
@@ -87,6 +89,7 @@ class Flags:
             metrics=self.metrics or profile,
             coverage=self.coverage_runs if self.coverage else None,
             timeout_ns=self.timeout,
+            send=self.send,
         )
 
     def _document(self) -> Value | None:
@@ -134,6 +137,7 @@ _PATH: Final = click.Path(path_type=Path)
 @click.option("--timeout", callback=limits.duration, default="0", metavar="DURATION", help="End an evaluation that takes longer (`1.5s`).")
 @click.option("--pretty-limit", type=click.IntRange(0), default=80, metavar="N", help="Characters of a table's values; 0 for all.")
 @click.option("--v0-compatible", is_flag=True, help="Read policies and query as Rego v0.")
+@sending_flags
 def eval_command(**flags: Any) -> None:
     """Evaluate QUERY and print its solutions."""
     found = Flags(**flags)

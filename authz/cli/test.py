@@ -17,6 +17,7 @@ from authz.cli import coverage, limits, loading, reporting
 from authz.cli.bench import measure
 from authz.cli.output import print_json
 from authz.cli.reporting import Timed
+from authz.cli.sending import Send, sending_flags
 from authz.rego.builtins.regex import Regex
 from authz.rego.builtins.regex_syntax import PatternError
 from authz.rego.errors import CompileError, EvalError
@@ -66,6 +67,7 @@ class Flags:
     bundle: bool
     var_values: bool
     v0_compatible: bool
+    send: Send | None
 
     @property
     def is_covering(self) -> bool:
@@ -109,6 +111,7 @@ class Flags:
 @click.option("--var-values", is_flag=True, help="Show the values of variables in traces; elsewhere they are shown always.")
 @click.option("--bundle", "-b", is_flag=True, help="As OPA's; policies are always loaded as bundles are.")
 @click.option("--v0-compatible", is_flag=True, help="Read policies as Rego v0.")
+@sending_flags
 def test(**values: Any) -> None:
     """Run the tests (rules named test_...) of the policies at PATH, directories or files."""
     flags = Flags(**values)
@@ -116,7 +119,7 @@ def test(**values: Any) -> None:
     source = loading.load(flags.paths)
     version = 0 if flags.v0_compatible else 1
     try:
-        suite = compile_suite(source.modules, source.data, version, prints=not flags.bench)
+        suite = compile_suite(source.modules, source.data, version, prints=not flags.bench, send=flags.send)
     except CompileError as error:
         raise loading.explained(error, source.modules, version) from None
     for _ in range(flags.count):

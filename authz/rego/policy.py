@@ -23,6 +23,7 @@ from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
 from authz.rego.linker import RuleFunction, compiled, document_at, link
 from authz.rego.nodes import NOWHERE, Body, Module
+from authz.rego.pending import Memory
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
@@ -78,6 +79,23 @@ class EntryPoint:
         """
         context = Context(document, self._data, self._size, now_ns, strict_builtin_errors)
         context.output = output
+        try:
+            return self._function(context)
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+
+    def evaluate_with(
+        self,
+        memory: Memory | None,
+        document: Value | None,
+        now_ns: int,
+        strict_builtin_errors: bool = False,
+        output: Callable[[str], None] | None = None,
+    ) -> Value | None:
+        """Return what `evaluate` does, with the answers of a memory. Raises EvalError; Pending, where it lacks one."""
+        context = Context(document, self._data, self._size, now_ns, strict_builtin_errors)
+        context.output = output
+        context.recall(memory)
         try:
             return self._function(context)
         except RecursionError:

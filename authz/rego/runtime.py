@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from authz.rego import errors
 from authz.rego.errors import BuiltinError, EvalError
 from authz.rego.nodes import Location
+from authz.rego.pending import HTTP_SEND, HttpRequest, Memory
 from authz.rego.values import FALSE, TRUE, Boolean, Object, Set, Value
 
 MISSING: Final[Any] = object()
@@ -59,6 +60,17 @@ class Context:
         if key not in self._once:
             self._once[key] = make()
         return self._once[key]
+
+    def recall(self, memory: Memory | None) -> None:
+        """Let the evaluation ask, and begin with what it was told before; without a memory it may not."""
+        self._once = memory
+
+    def answer_to(self, request: HttpRequest) -> Object:
+        """Return the answer to a request. Raises Pending, or BuiltinError in an evaluation that may not ask."""
+        memory = self._once
+        if not isinstance(memory, Memory):
+            raise BuiltinError(f"{HTTP_SEND}: not enabled")
+        return memory.answer_to(request)
 
     def failed(self, error: BuiltinError, location: Location) -> None:
         """Make a built-in's failure undefined, or end the evaluation if it is strict. One that lists failures goes on."""

@@ -19,6 +19,7 @@ from authz.rego.observed.coverage import RUNS, CoverageRuns, FileReport
 from authz.rego.observed.evaluation import ALL_SHORTCUTS, Shortcuts
 from authz.rego.observed.events import Observer
 from authz.rego.observed.policy import ObservedPolicy, parse_with_spans
+from authz.rego.pending import HttpRequest, Memory, asking
 from authz.rego.planner import Planned, plan_modules
 from authz.rego.policy import Policy
 from authz.rego.render import to_text
@@ -31,11 +32,17 @@ from authz.testing.watch import Watch
 SHOWN_TEXT: Final = 120
 """Characters of a value that a person is shown."""
 
+Send = Callable[[HttpRequest, int], Object]
+"""Returns the answer to a request that a test's evaluation makes at a time (ns). Raises EvalError."""
 
-def compile_suite(modules: Mapping[str, str], data: Document, rego_version: int = 1, *, prints: bool = True) -> Suite:
+
+def compile_suite(
+    modules: Mapping[str, str], data: Document, rego_version: int = 1, *, prints: bool = True, send: Send | None = None
+) -> Suite:
     """Compile modules with their tests. Raises CompileError, also for a rule that stands where the data has a value.
 
-    Without tables: a test has to meet every built-in that fails, and tables skip rows.
+    Without tables: a test has to meet every built-in that fails, and tables skip rows. Without `send`, `http.send` fails unless a
+    test replaces it.
     """
     source = replace(compiler.make_source(modules, data, rego_version, optimize=False), prints=prints)
     parsed, tests = discover(parse_with_spans(source))
@@ -43,14 +50,18 @@ def compile_suite(modules: Mapping[str, str], data: Document, rego_version: int 
     conflicts = data_conflicts(planned.program.groups, source.data)
     if conflicts:
         raise CompileError(conflicts)
-    return Suite(source, parsed, tests, planned)
+    return Suite(source, parsed, tests, planned, send)
 
 
 class Suite:
     """Tests that compile, each of which can be run."""
 
-    def __init__(self, source: Source, modules: tuple[nodes.Module, ...], tests: tuple[RegoTest, ...], planned: Planned) -> None:
+    def __init__(
+        self, source: Source, modules: tuple[nodes.Module, ...], tests: tuple[RegoTest, ...], planned: Planned, send: Send | None
+    ) -> None:
         self.tests = tests
+        self._send = send
+        self._memories: dict[Path, Memory] = {}  # of each test's last run, so that what tells of it finds the same answers
         self._source = source
         self._modules = modules
         self._planned = planned
@@ -67,6 +78,7 @@ class Suite:
         if test.is_function:
             return Result(test, Outcome.FAIL, detail="a test has no arguments")
         output: list[str] = []
+        self._memories.pop(test.path, None)
         try:
             result = self._judged(test, self._value(test, now_ns, output), now_ns)
         except EvalError as error:
@@ -75,7 +87,8 @@ class Suite:
 
     def evaluation(self, test: RegoTest, now_ns: int) -> Callable[[], object]:
         """Return what evaluates a test and nothing else."""
-        return partial(self._policy.rule(self._entry(test)).evaluate, None, now_ns, strict_builtin_errors=True)
+        rule = self._policy.rule(self._entry(test))
+        return lambda: rule.evaluate_with(self._asking(now_ns), None, now_ns, strict_builtin_errors=True)
 
     def explain(self, failed: Iterable[Result], now_ns: int) -> dict[tuple[Path, Names], Stop]:
         """Return where tests stopped, by test and case; nothing for one that fails otherwise."""
@@ -97,7 +110,9 @@ class Suite:
         ref = nodes.Ref(nodes.Var(head), tuple(nodes.Scalar(step) for step in steps), location)
         query = self._observed.prepare((nodes.Literal(nodes.Unify(ref, nodes.Var("$0")), location=location),))
         try:
-            query.solutions(query.context(None, now_ns), observer, with_variables=with_variables, shortcuts=shortcuts)
+            context = query.context(None, now_ns)
+            context.recall(self._memory(test, now_ns))
+            query.solutions(context, observer, with_variables=with_variables, shortcuts=shortcuts)
         except EvalError:
             return
 
@@ -131,17 +146,30 @@ class Suite:
                 query = self._policy.prepare(test.rule.body[:size] + keys, header)
             except CompileError:  # not bound yet
                 continue
-            found = query.solutions(query.context(None, now_ns))
+            context = query.context(None, now_ns)
+            context.recall(self._memory(test, now_ns))
+            found = query.solutions(context)
             return {names_of(tuple(solution[f"key {index}"] for index in range(len(keys)))) for solution in found}
         return set()
 
     def _value(self, test: RegoTest, now_ns: int, output: list[str]) -> Value | None:
         """Return the value at a test's path. Constant keys of its head belong to the rule's own path: they are put around its value."""
         path = self._entry(test)
-        value = self._policy.rule(path).evaluate(None, now_ns, strict_builtin_errors=True, output=output.append)
+        rule, memory = self._policy.rule(path), self._memory(test, now_ns)
+        value = rule.evaluate_with(memory, None, now_ns, strict_builtin_errors=True, output=output.append)
         for key in reversed(path[len(test.path) - 1 :]):
             value = None if value is None else Object({key: value})
         return value
+
+    def _memory(self, test: RegoTest, now_ns: int) -> Memory | None:
+        """Return what a test's evaluations have been told since it was run, None where they may not ask."""
+        if test.path not in self._memories and (memory := self._asking(now_ns)) is not None:
+            self._memories[test.path] = memory
+        return self._memories.get(test.path)
+
+    def _asking(self, now_ns: int) -> Memory | None:
+        send = self._send
+        return None if send is None else asking(lambda request: send(request, now_ns))
 
     def _entry(self, test: RegoTest) -> Path:
         size = len(test.path) - 1

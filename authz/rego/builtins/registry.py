@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index, as_int
+from authz.rego.pending import HttpRequest
 from authz.rego.values import Boolean, Null, Number, Object, Set, Value, type_name
 
 ANY: Final = "any"
@@ -43,6 +44,10 @@ class EvalContext(Protocol):
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
         """Return the value made first for `key` within this evaluation."""
+        ...
+
+    def answer_to(self, request: HttpRequest) -> Object:
+        """Return the answer to a request. Raises Pending, or BuiltinError where none may be sent."""
         ...
 
 
