@@ -22,7 +22,7 @@ def parse_module(file: str, source: str, rego_version: int = 1, grammar: type[He
     """Parse one file. Raises CompileError (rego_parse_error) and nothing else."""
     parser = grammar(file, source, rego_version)
     try:
-        return _module(parser)
+        return attach(module_of(parser), read_annotations(parser), parser)
     except Failure as failure:
         raise parser.error([failure]) from None
 
@@ -73,7 +73,8 @@ def parse_term(source: str) -> nodes.Term:
     return term
 
 
-def _module(parser: HeaderParser) -> nodes.Module:
+def module_of(parser: HeaderParser) -> nodes.Module:
+    """Parse a module up to the end; METADATA comments are left out. Raises Failure and CompileError."""
     if parser.at(Kind.EOF):
         parser.fail("empty module")
     package, package_location = parser.package()
@@ -93,5 +94,4 @@ def _module(parser: HeaderParser) -> nodes.Module:
     version = 1 if parser.imports_rego_v1 else parser.rego_version
     if version == 1 and parser.v1_failures:
         raise parser.error(parser.v1_failures)
-    module = nodes.Module(parser.file, package, tuple(imports), tuple(rules), version, (), package_location)
-    return attach(module, read_annotations(parser), parser)
+    return nodes.Module(parser.file, package, tuple(imports), tuple(rules), version, (), package_location)

@@ -1,0 +1,248 @@
+"""Scalars, references, calls and infix operators as they are laid out.
+
+Collections, comprehensions and template strings are in `write_collections`. Knows neither
+bodies nor rules.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from authz.rego import nodes
+from authz.rego.formatting.places import NOT_FOUND, Item, Place
+from authz.rego.formatting.style import Style
+from authz.rego.formatting.writer import CommentClashError, Writer
+from authz.rego.formatting.written import Extent, Written
+from authz.rego.nodes import Term
+from authz.rego.parse_terms import INFIX_KINDS, MEMBER_2, MEMBER_3
+from authz.rego.planner import walk
+from authz.rego.render import quote
+from authz.rego.tokens import SYMBOLS, Kind, Token
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_REGO_STRING: Final = re.compile(r'"(?:[^\\]|\\["\\bfnrt]|\\u[0-9a-f]{4})*"')
+_SIGNS: Final = {(kind.value,): sign for sign, kind in SYMBOLS.items() if kind in INFIX_KINDS}
+_UNION: Final = ("or",)
+
+
+class TermWriter(Writer):
+    """Writes terms.
+
+    A term whose comments have no place in the layout (`CommentClashError`) is written as it stands in the source.
+    """
+
+    def __init__(self, written: Written, style: Style) -> None:
+        super().__init__(written.comments)
+        self.written = written
+        self.style = style
+        self.kept = 0
+        """How many parts were written as they stand."""
+        self._moved: dict[int, Place] = {}
+
+    @abstractmethod
+    def composite(self, term: Term) -> None:
+        """Write a collection, a comprehension or a template string."""
+
+    @abstractmethod
+    def items(self, items: Sequence[Item], place: Place, closing_row: int, *, is_one_line: bool) -> None:
+        """Write the items of a list that stands at `place` and is closed on `closing_row`."""
+
+    def term(self, term: Term, *, parens: bool = False) -> None:
+        """Write a term, as it stands in the source if need be; an operator in parentheses if `parens`."""
+        mark = self.mark()
+        try:
+            self.operand(term, parens=parens)
+        except CommentClashError:
+            self.rewind(mark)
+            extent = self.written.extent(term)
+            self.as_written(extent)
+            self.comments_until(self.written.end_row(extent))
+
+    def as_written(self, extent: Extent) -> None:
+        """Write a part as it stands in the source, with the comments in it.
+
+        Raises CommentClashError if a comment above it is not written yet, or one in it already is.
+        """
+        tokens = self.written.tokens
+        first, end = (self.comment_index(token.row, token.col) for token in (tokens[extent.start], tokens[extent.end - 1]))
+        if self.waiting is not None and self.written_comments == first + 1:
+            self.waiting = None
+        elif self.written_comments != first:
+            raise CommentClashError
+        self.written_comments = max(first, end)
+        self.kept += 1
+        self.write(self.written.text(extent))
+        self.is_inline = True
+
+    def operand(self, term: Term, *, parens: bool = False) -> None:
+        """Write a term. Raises CommentClashError."""
+        self.comments_until(self.place(term).row)
+        if not self.is_inline:
+            self.start_line()
+        match term:
+            case nodes.Scalar() | nodes.Var():
+                self.bare(term)
+            case nodes.Ref():
+                self.operand(term.head, parens=self.written.is_parenthesised(term.head))
+                self.steps(term.args)
+            case nodes.Call():
+                self._call(term, parens=parens)
+            case _:
+                self.composite(term)
+        if not self.is_inline:
+            self.start_line()
+
+    def bare(self, term: nodes.Scalar | nodes.Var) -> None:
+        """Write a scalar or variable without a look at comments."""
+        if isinstance(term, nodes.Scalar):
+            self.write(self.scalar_text(term))
+        else:
+            self.write("_" if term.is_wildcard else term.name)
+
+    def place(self, term: Term) -> Place:
+        """Return where a term stands, as far as the layout goes by it."""
+        moved = self._moved.get(id(term))
+        if moved is not None:
+            return moved
+        extent = self.written.extent(term)
+        first = self.written.tokens[extent.start]
+        if isinstance(term, nodes.Scalar) and first.kind is Kind.MINUS:
+            return Place(first.row, first.text)
+        if isinstance(term, nodes.Ref) and self.written.is_parenthesised(term.head):
+            extent = Extent(self.written.extent(term.head).end - 1, extent.end)  # OPA: from the `)` on
+        return Place(first.row, self.written.text(extent))
+
+    def move(self, term: Term, place: Place) -> None:
+        """Lay a term out as if it stood elsewhere."""
+        self._moved[id(term)] = place
+
+    def scalar_text(self, term: nodes.Scalar) -> str:
+        """Return the source text of a scalar; `-x` has a zero in front that nobody wrote."""
+        index = self.written.index(term.location)
+        token = self.written.tokens[index]
+        if token.kind is not Kind.MINUS:
+            return token.text
+        number = self.written.tokens[index + 1]
+        return "-" + number.text if number.kind is Kind.NUMBER else "0"
+
+    # References
+
+    def steps(self, steps: Sequence[Term]) -> None:
+        """Write the steps of a reference behind its head."""
+        for step in steps:
+            if isinstance(step, nodes.Scalar) and isinstance(step.value, str):
+                self.name_step(step.value, self.written.token(step))
+            elif isinstance(step, nodes.Var):
+                self.write("[")
+                self.bare(step)
+                self.write("]")
+            else:
+                self.key_step(step)
+
+    def key_step(self, step: Term) -> None:
+        self.write("[")
+        mark = self.mark()
+        try:
+            self.operand(step)
+        except CommentClashError:
+            self.rewind(mark)
+            self.as_written(self.written.extent(step))
+            self.blank_line()
+        self.write("]")
+
+    def name_step(self, name: str, token: Token) -> None:
+        """Write a step that is a string, without brackets where that can be."""
+        if _NAME.fullmatch(name) is None or (name in self.style.keywords and token.text.startswith('"')):
+            self.write(f"[{quoted(name) or token.text}]")
+        else:
+            self.write(f".{name}")
+
+    def path(self, names: Sequence[str], index: int) -> None:
+        """Write a dotted name whose first token is at `index`."""
+        tokens = self.written.tokens
+        self.write(names[0])
+        for name in names[1:]:
+            self.name_step(name, tokens[index + 2])
+            index += 2 if tokens[index + 1].kind is Kind.DOT else 3
+
+    # Calls
+
+    def _call(self, call: nodes.Call, *, parens: bool) -> None:
+        if self.is_infix(call):
+            self.parenthesised(partial(self.infix, call, self.operand_of_infix), parens=parens)
+        elif is_membership(call) and self.written.is_infix(call):
+            self.parenthesised(partial(self.membership, call.args), parens=parens or call.operator == MEMBER_3)
+        else:
+            self.plain_call(call, self.operand)
+
+    def parenthesised(self, write: Callable[[], None], *, parens: bool) -> None:
+        if parens:
+            self.write("(")
+        write()
+        if parens:
+            self.write(")")
+
+    def is_infix(self, call: nodes.Call) -> bool:
+        """Say whether a call is written as `left + right`, or another operator."""
+        return call.operator in _SIGNS and self.written.is_infix(call)
+
+    def operand_of_infix(self, term: Term) -> None:
+        self.operand(term, parens=True)
+
+    def infix(self, call: nodes.Call, write: Callable[[Term], None]) -> None:
+        """Write an infix operator, its operands by `write`."""
+        write(call.args[0])
+        self.write(f" {_SIGNS[call.operator]} ")
+        write(call.args[1])
+
+    def membership(self, args: Sequence[Term]) -> None:
+        """Write `[key,] value in domain`. Only the first of two operands may be another `in` without parentheses."""
+        *keys, value, domain = args
+        for key in keys:
+            self.operand(key, parens=True)
+            self.write(", ")
+        self.operand(value, parens=bool(keys) or not is_membership(value))
+        self.write(" in ")
+        self.operand(domain, parens=True)
+
+    def plain_call(self, call: nodes.Call, write: Callable[[Term], None]) -> None:
+        """Write `name(args…)`, each argument by `write`."""
+        index = self.written.index(call.location)
+        row = self.written.tokens[index].row
+        self.comments_until(row)
+        self.path(call.operator, index)
+        self.write("(")
+        self.terms(call.args, Place(row, ""), NOT_FOUND, write)
+        self.write(")")
+
+    # Lists
+
+    def terms(self, terms: Sequence[Term], place: Place, closing_row: int, write: Callable[[Term], None]) -> None:
+        """Write the terms of a list that stands at `place`, each by `write`."""
+        items = [Item(self.place(term), partial(self.list_term, term, write)) for term in terms]
+        self.items(items, place, closing_row, is_one_line=any(map(is_generated, terms)))
+
+    def list_term(self, term: Term, write: Callable[[Term], None]) -> None:
+        """Write a term of a list: a union keeps its parentheses, lest it look like a comprehension."""
+        is_union = isinstance(term, nodes.Call) and term.operator == _UNION and self.is_infix(term)
+        self.parenthesised(partial(write, term), parens=is_union and self.written.is_parenthesised(term))
+
+
+def is_membership(term: Term) -> bool:
+    """Say whether a term is `x in xs` or `k, v in xs`."""
+    return isinstance(term, nodes.Call) and term.operator in (MEMBER_2, MEMBER_3)
+
+
+def is_generated(part: Term | nodes.Body) -> bool:
+    """Say whether a part has a variable in it that is named as OPA's compiler names them."""
+    return any(isinstance(node, nodes.Var) and node.name.startswith("__local") for node in walk(part))
+
+
+def quoted(text: str) -> str | None:
+    """Return a string between double quotes, as Go writes it; None where that is no Rego."""
+    found = quote(text)
+    return found if _REGO_STRING.fullmatch(found) else None
