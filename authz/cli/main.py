@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "deps": "authz.cli.deps:deps",
     "eval": "authz.cli.eval:eval_command",
     "explain": "authz.cli.explain:explain",
+    "fmt": "authz.cli.fmt:fmt",
     "serve": "authz.cli.serve:serve",
     "test": "authz.cli.test:test",
     "version": "authz.cli.version:version",

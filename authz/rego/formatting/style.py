@@ -31,6 +31,7 @@ class Style:
     is_v1: bool
     has_if: bool
     has_contains: bool
+    has_in: bool
     has_long_heads: bool
     keywords: frozenset[str]
 
@@ -41,7 +42,7 @@ def style_of(module: nodes.Module, target: Target) -> Style:
     words = frozenset(word for word in FUTURE_KEYWORDS if (*_FUTURE, word) in imported)
     effective = frozenset(FUTURE_KEYWORDS) if is_v1 or _FUTURE in imported else words
     keywords = frozenset(KEYWORDS) if is_v1 else words | frozenset(HARD_KEYWORDS)
-    return Style(is_v1, "if" in effective, "contains" in effective, any(map(_has_long_head, module.rules)), keywords)
+    return Style(is_v1, "if" in effective, "contains" in effective, "in" in effective, any(map(_has_long_head, module.rules)), keywords)
 
 
 def _has_long_head(rule: nodes.Rule) -> bool:
@@ -50,20 +51,16 @@ def _has_long_head(rule: nodes.Rule) -> bool:
 
 
 def imports_of(module: nodes.Module, target: Target, *, drop_v0: bool = False) -> list[nodes.Import]:
-    """Return the imports to write, in the order of their rows: with and without those that only Rego v0 needs."""
+    """Return the imports to write: all, or without those that are of no use in the target."""
     kept = [each for each in module.imports if each.path[:2] != _FUTURE]
-    has_v1 = any(each.path == REGO_V1 for each in kept)
-    if target is Target.BOTH:
-        return kept if has_v1 else sorted([*kept, _v1_import(module)], key=lambda each: each.location.row)
-    if drop_v0 and target is Target.V1:
-        return [each for each in kept if each.path != REGO_V1]
-    return kept if has_v1 else list(module.imports)
+    if any(each.path == REGO_V1 for each in kept):
+        return [each for each in kept if each.path != REGO_V1] if drop_v0 and target is Target.V1 else kept
+    return kept if target is Target.BOTH or (drop_v0 and target is Target.V1) else list(module.imports)
 
 
-def _v1_import(module: nodes.Module) -> nodes.Import:
-    """Return `import rego.v1` where OPA puts it: below the last import that it stands for, or at the top."""
+def v1_import(module: nodes.Module, target: Target) -> nodes.Import | None:
+    """Return the `import rego.v1` that a module for both versions lacks, on the row below the last import it stands for."""
+    if target is not Target.BOTH or any(each.path == REGO_V1 for each in module.imports):
+        return None
     replaced = [each.location.row for each in module.imports if each.path[:2] == _FUTURE]
-    row = replaced[-1] + 1 if replaced else 1
-    if replaced and module.rules and row >= module.rules[0].location.row:
-        row = 0
-    return nodes.Import(REGO_V1, None, nodes.Location(module.file, row, 1))
+    return nodes.Import(REGO_V1, None, nodes.Location(module.file, replaced[-1] + 1 if replaced else 1, 1))

@@ -12,7 +12,6 @@ from typing import assert_never
 from authz.rego import nodes
 from authz.rego.formatting.places import Place
 from authz.rego.formatting.write_collections import CollectionWriter
-from authz.rego.formatting.write_terms import is_generated, is_membership
 from authz.rego.formatting.writer import INDENT
 from authz.rego.formatting.written import Extent
 from authz.rego.nodes import Var
@@ -23,6 +22,8 @@ class BodyWriter(CollectionWriter):
 
     def body(self, body: nodes.Body) -> None:
         """Write literals on lines of their own, apart as they were."""
+        may_keep = self.may_keep
+        self.may_keep = True
         written = self.written
         self.comments_until(written.row(body[0]))
         end_row = written.row(body[0])
@@ -33,10 +34,11 @@ class BodyWriter(CollectionWriter):
             self.literal(literal)
             self.end_line()
             end_row = written.end_row(written.extent(literal))
+        self.may_keep = may_keep
 
     def inner_body(self, body: nodes.Body, row: int, closing_row: int) -> None:
         rows = [self.written.row(literal) for literal in body]
-        if rows[0] <= row and (rows == sorted(rows, reverse=True) or is_generated(body)):
+        if rows[0] <= row and (rows == sorted(rows, reverse=True) or self.is_generated(body)):
             self._line_of_literals(body)
             self.comments_until(closing_row)
             return
@@ -50,10 +52,14 @@ class BodyWriter(CollectionWriter):
     def _line_of_literals(self, body: nodes.Body) -> None:
         for position, literal in enumerate(body):
             self.write("; " if position else " ")
-            self.literal(literal)
+            self.nested(partial(self.literal, literal))
 
     def literal(self, literal: nodes.Literal) -> None:
-        self.attempt(partial(self._literal, literal))
+        write = partial(self._literal, literal)
+        if self.may_keep:
+            self.attempt(write)
+        else:
+            write()
 
     def _literal(self, literal: nodes.Literal) -> None:
         self.comments_until(self.written.row(literal))
@@ -96,8 +102,8 @@ class BodyWriter(CollectionWriter):
         if not isinstance(term, nodes.Call):
             self.term(term)
         elif self.is_infix(term):
-            self.infix(term, self.term)
-        elif is_membership(term) and self.written.is_infix(term):
+            self.parenthesised(partial(self.infix, term, self.term), parens=term is self.leading and self.is_union(term))
+        elif self.is_membership(term):
             self.membership(term.args)
         else:
             self.plain_call(term, self.term)
@@ -144,7 +150,7 @@ class BodyWriter(CollectionWriter):
             self.write(", ")
         self.term(every.value)
         self.write(" in ")
-        self.term(every.domain, parens=is_membership(every.domain))
+        self.term(every.domain, parens=self.is_membership(every.domain))
         self.write(" {")
         self.inner_body(every.body, place.row, place.closing_row("{}"))
         if len(every.body) == 1 and self.written.row(every.body[0]) == place.row:

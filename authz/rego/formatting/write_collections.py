@@ -55,7 +55,7 @@ class CollectionWriter(TermWriter):
     def _list(self, brackets: str, terms: Sequence[Term], whole: Term) -> None:
         place = self.place(whole)
         self.write(brackets[0])
-        self.terms(terms, place, place.closing_row(brackets), self.operand)
+        self.terms(terms, place, place.closing_row(brackets), self._member)
         self.write(brackets[1])
 
     def _set(self, term: nodes.SetTerm) -> None:
@@ -73,9 +73,13 @@ class CollectionWriter(TermWriter):
         self.write("}")
 
     def _pair(self, key: Term, value: Term) -> None:
-        self.list_term(key, self.operand)
+        self._member(key)
         self.write(": ")
-        self.list_term(value, self.operand)
+        self._member(value)
+
+    def _member(self, term: Term) -> None:
+        """Write a member of a collection: a union in parentheses, lest it look like a comprehension."""
+        self.parenthesised(partial(self.operand, term), parens=self.is_union(term))
 
     def items(self, items: Sequence[Item], place: Place, closing_row: int, *, is_one_line: bool) -> None:
         lines = [list(items)] if is_one_line else lines_of(items, place.row)
@@ -138,7 +142,8 @@ class CollectionWriter(TermWriter):
             end = self.written.extent(literal).end
             brace, text = self.written.tokens[end], self.written.tokens[end + 1].text
             is_last = position + 1 == len(literals)
-            constant = self._constant(literal, quote)
+            is_apart = self.has_comment_before(literal)
+            constant = None if is_apart else self._constant(literal, quote)
             if constant is None:
                 following = brace.row if len(text) > 1 else NO_ROW if is_last else self.written.row(literals[position + 1])
                 self._expression(literal, following)
@@ -146,6 +151,12 @@ class CollectionWriter(TermWriter):
                 self.write(constant)
             self.write(text if is_last else text[:-1])
         self.level -= 1
+
+    def has_comment_before(self, literal: nodes.Literal) -> bool:
+        """Say whether a comment stands between a literal and the token in front of it."""
+        start = self.written.extent(literal).start
+        before, first = self.written.tokens[start - 1], self.written.tokens[start]
+        return self.comment_index(before.row, before.col) != self.comment_index(first.row, first.col)
 
     def _constant(self, literal: nodes.Literal, quote: str) -> str | None:
         """Return the text that a constant makes in a template between `quote`s, if the template can hold it."""
@@ -169,7 +180,7 @@ class CollectionWriter(TermWriter):
         if self.waiting is not None:
             self.end_line()
             self.start_line()
-        self.literal(literal)
+        self.nested(partial(self.literal, literal))
         if self.next_comment_row < following != NO_ROW:
             comments = self.take_comments(following)
             self.end_line()

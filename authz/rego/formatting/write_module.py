@@ -19,11 +19,16 @@ from authz.rego.tokens import Comment
 class ModuleWriter(RuleWriter):
     """Writes modules."""
 
-    def module(self, imports: Sequence[Import]) -> str:
-        """Return the text of the module, with `imports` for its imports."""
+    def module(self, imports: Sequence[Import], v1_import: Import | None) -> str:
+        """Return the text of the module with `imports` and, if given, an `import rego.v1` that is not in the source."""
         module = self.written.module
         self._package(module)
-        statements = sorted([*imports, *module.rules], key=lambda each: (each.location.row, each.location.col))
+        statements: list[Import | Rule] = [*imports, *module.rules]
+        if v1_import is not None and module.rules and v1_import.location.row >= module.rules[0].location.row:
+            self._imports([v1_import])
+        elif v1_import is not None:
+            statements.append(v1_import)
+        statements.sort(key=lambda each: (each.location.row, each.location.col))
         for kind, group in groupby(statements, key=type):
             if kind is Import:
                 self._imports([each for each in group if isinstance(each, Import)])

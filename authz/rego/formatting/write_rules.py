@@ -14,7 +14,6 @@ from authz.rego import nodes
 from authz.rego.formatting.places import Place
 from authz.rego.formatting.write_bodies import BodyWriter
 from authz.rego.formatting.write_terms import quoted
-from authz.rego.formatting.writer import CommentClashError
 from authz.rego.formatting.written import Extent
 from authz.rego.nodes import Rule
 from authz.rego.tokens import Kind
@@ -39,7 +38,8 @@ class RuleWriter(BodyWriter):
         return is_next and self._may_stand_together(rule) and self._may_stand_together(following)
 
     def _may_stand_together(self, rule: Rule) -> bool:
-        return self._has_if(rule) and len(rule.body) <= 1 and not rule.is_default
+        is_alone = rule.is_default or rule.orelse is not None or any(map(_is_set, rule.body))
+        return self._has_if(rule) and len(rule.body) <= 1 and not is_alone
 
     def _has_if(self, rule: Rule) -> bool:
         """Say whether a body of the rule has an `if` in front: a partial set only if it also has `contains`."""
@@ -68,7 +68,7 @@ class RuleWriter(BodyWriter):
                 if rule.orelse is not None:
                     self._orelse(rule, rule.orelse)
                 return
-        self._braces(rule, is_head_kept=self.kept > kept)
+        self._braces(rule, is_else=is_else, is_head_kept=self.kept > kept)
 
     def _is_constant(self, rule: Rule) -> bool:
         """Say whether a rule is written without a body, because it has none or `true`."""
@@ -78,12 +78,10 @@ class RuleWriter(BodyWriter):
         if len(rule.body) > 1:
             return False
         literal = rule.body[0]
-        is_set = isinstance(literal.expr, nodes.TermExpr) and isinstance(literal.expr.term, nodes.SetTerm) and literal.expr.term.items
-        is_body_if_bare = is_set and not literal.negated
         written = self.written
-        return not is_body_if_bare and written.row(literal) == written.end_row(written.head_extent(rule))
+        return not _is_set(literal) and written.row(literal) == written.end_row(written.head_extent(rule))
 
-    def _braces(self, rule: Rule, *, is_head_kept: bool) -> None:
+    def _braces(self, rule: Rule, *, is_else: bool, is_head_kept: bool) -> None:
         """Write a body in braces, and the `else` that follows."""
         if is_head_kept and self.next_comment_row < self.written.row(rule.body[0]):
             self.write(" { ")  # the comment behind the brace comes first in the body
@@ -91,6 +89,7 @@ class RuleWriter(BodyWriter):
             self.write(" {")
             self.end_line()
         self.level += 1
+        self.leading = None if is_else or not self._has_if(rule) else self._leading(rule.body[0])
         self.body(rule.body)
         self.comments_until(self._closing_row(rule))
         self.level -= 1
@@ -100,6 +99,19 @@ class RuleWriter(BodyWriter):
             self.end_line()
         else:
             self._orelse(rule, rule.orelse, is_after_brace=True)
+
+    def _leading(self, literal: nodes.Literal) -> nodes.Term | None:
+        """Return the term that a literal begins with, operators between terms taken apart."""
+        if literal.negated:
+            return None
+        match literal.expr:
+            case nodes.Unify(left, _) | nodes.Assign(left, _):
+                return left
+            case nodes.TermExpr(nodes.Call() as call) if self.is_infix(call) and not self.is_union(call):
+                return call.args[0]
+            case nodes.TermExpr(term):
+                return term
+        return None
 
     def _closing_row(self, rule: Rule) -> int:
         head = rule.head
@@ -149,14 +161,14 @@ class RuleWriter(BodyWriter):
             if head.value is not None:
                 self.move(head.value, place)
         else:
-            if self._has_short_key(head) and self.next_comment_row == self.written.row(head.ref.args[0]):
+            if self._has_short_key(head) and self.next_comment_row == self.written.row(head.ref.args[0]) and not self.may_break_lines:
                 self.as_written(extent)
-                self.kept -= 1  # OPA: the body begins below
+                self.kept -= 1  # OPA: the body begins on a line of its own
                 return
             self._name(head)
             if head.args:
                 self.write("(")
-                self.terms(head.args, place, place.closing_row("()"), self.operand)
+                self.terms(head.args, place, place.closing_row("()"), partial(self.argument, write=self.operand))
                 self.write(")")
             if head.key is not None:
                 self._set_key(head.key, self._is_constant(rule))
@@ -225,13 +237,12 @@ class RuleWriter(BodyWriter):
             self._head_term(value, self._is_constant(rule))
 
     def _head_term(self, term: nodes.Term, is_constant: bool) -> None:
-        """Write a key or a value; what is behind it as it stands in the source belongs to the body, if there is one."""
-        if is_constant:
-            self.term(term)
-            return
-        mark = self.mark()
-        try:
-            self.operand(term)
-        except CommentClashError:
-            self.rewind(mark)
-            self.as_written(self.written.extent(term))
+        """Write a key or a value; a comment behind it, as it stands in the source, belongs to the body if there is one."""
+        extent = self.written.extent(term)
+        if self.or_as_written(partial(self.operand, term), extent) and is_constant:
+            self.comments_until(self.written.end_row(extent))
+
+
+def _is_set(literal: nodes.Literal) -> bool:
+    """Say whether a literal behind an `if` would be read as a body in braces."""
+    return not literal.negated and isinstance(literal.expr, nodes.TermExpr) and isinstance(literal.expr.term, nodes.SetTerm)

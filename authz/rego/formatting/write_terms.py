@@ -10,12 +10,12 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, TypeGuard
 
 from authz.rego import nodes
 from authz.rego.formatting.places import NOT_FOUND, Item, Place
 from authz.rego.formatting.style import Style
-from authz.rego.formatting.writer import CommentClashError, Writer
+from authz.rego.formatting.writer import CommentClashError, Writer, comment_text
 from authz.rego.formatting.written import Extent, Written
 from authz.rego.nodes import Term
 from authz.rego.parse_terms import INFIX_KINDS, MEMBER_2, MEMBER_3
@@ -25,8 +25,10 @@ from authz.rego.tokens import SYMBOLS, Kind, Token
 
 _NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _REGO_STRING: Final = re.compile(r'"(?:[^\\]|\\["\\bfnrt]|\\u[0-9a-f]{4})*"')
-_SIGNS: Final = {(kind.value,): sign for sign, kind in SYMBOLS.items() if kind in INFIX_KINDS}
+_SIGNS: Final[dict[tuple[str, ...], str]] = {(kind.value,): sign for sign, kind in SYMBOLS.items() if kind in INFIX_KINDS}
+_GENERATED: Final = "__local"
 _UNION: Final = ("or",)
+_MEMBERSHIPS: Final[dict[tuple[str, ...], int]] = {MEMBER_2: 2, MEMBER_3: 3}
 
 
 class TermWriter(Writer):
@@ -41,7 +43,10 @@ class TermWriter(Writer):
         self.style = style
         self.kept = 0
         """How many parts were written as they stand."""
+        self._may_be_generated = any(token.text.startswith(_GENERATED) for token in written.tokens)
         self._moved: dict[int, Place] = {}
+        self.leading: Term | None = None
+        """What stands directly behind the brace of a body: a union there has parentheses, lest it look like a comprehension."""
 
     @abstractmethod
     def composite(self, term: Term) -> None:
@@ -53,14 +58,23 @@ class TermWriter(Writer):
 
     def term(self, term: Term, *, parens: bool = False) -> None:
         """Write a term, as it stands in the source if need be; an operator in parentheses if `parens`."""
+        parens = parens or (term is self.leading and self.is_union(term))
+        extent = self.written.extent(term)
+        if self.or_as_written(partial(self.operand, term, parens=parens), extent):
+            self.comments_until(self.written.end_row(extent))
+
+    def or_as_written(self, write: Callable[[], None], extent: Extent) -> bool:
+        """Write a part, as it stands in the source where comments clash in it; say whether it does."""
         mark = self.mark()
         try:
-            self.operand(term, parens=parens)
+            write()
         except CommentClashError:
+            if not mark.may_keep:
+                raise
             self.rewind(mark)
-            extent = self.written.extent(term)
             self.as_written(extent)
-            self.comments_until(self.written.end_row(extent))
+            return True
+        return False
 
     def as_written(self, extent: Extent) -> None:
         """Write a part as it stands in the source, with the comments in it.
@@ -124,6 +138,8 @@ class TermWriter(Writer):
         """Return the source text of a scalar; `-x` has a zero in front that nobody wrote."""
         index = self.written.index(term.location)
         token = self.written.tokens[index]
+        if isinstance(term.value, str) and token.kind is not Kind.STRING:  # the key of `p.a` as a set of Rego v0
+            return f'"{token.text}"'
         if token.kind is not Kind.MINUS:
             return token.text
         number = self.written.tokens[index + 1]
@@ -144,14 +160,13 @@ class TermWriter(Writer):
                 self.key_step(step)
 
     def key_step(self, step: Term) -> None:
+        """Write a step in brackets; as it stands in the source, with the comment behind it."""
         self.write("[")
-        mark = self.mark()
-        try:
-            self.operand(step)
-        except CommentClashError:
-            self.rewind(mark)
-            self.as_written(self.written.extent(step))
-            self.blank_line()
+        extent = self.written.extent(step)
+        if self.or_as_written(partial(self.operand, step), extent):
+            if self.next_comment_row == self.written.end_row(extent):
+                self.write(f" {comment_text(self.take_comment())}")
+            self.write("\n")
         self.write("]")
 
     def name_step(self, name: str, token: Token) -> None:
@@ -174,7 +189,7 @@ class TermWriter(Writer):
     def _call(self, call: nodes.Call, *, parens: bool) -> None:
         if self.is_infix(call):
             self.parenthesised(partial(self.infix, call, self.operand_of_infix), parens=parens)
-        elif is_membership(call) and self.written.is_infix(call):
+        elif self.is_membership(call):
             self.parenthesised(partial(self.membership, call.args), parens=parens or call.operator == MEMBER_3)
         else:
             self.plain_call(call, self.operand)
@@ -187,8 +202,14 @@ class TermWriter(Writer):
             self.write(")")
 
     def is_infix(self, call: nodes.Call) -> bool:
-        """Say whether a call is written as `left + right`, or another operator."""
-        return call.operator in _SIGNS and self.written.is_infix(call)
+        """Say whether a call is written as an operator between two operands; `plus(1, 2)` is one, too."""
+        return call.operator in _SIGNS and len(call.args) == 2
+
+    def is_membership(self, term: Term) -> TypeGuard[nodes.Call]:
+        """Say whether a term is written as `x in xs` or `k, v in xs`."""
+        if not isinstance(term, nodes.Call) or len(term.args) != _MEMBERSHIPS.get(term.operator):
+            return False
+        return self.style.has_in or self.written.token(term).kind is Kind.IN
 
     def operand_of_infix(self, term: Term) -> None:
         self.operand(term, parens=True)
@@ -205,7 +226,7 @@ class TermWriter(Writer):
         for key in keys:
             self.operand(key, parens=True)
             self.write(", ")
-        self.operand(value, parens=bool(keys) or not is_membership(value))
+        self.operand(value, parens=bool(keys) or not self.is_membership(value))
         self.write(" in ")
         self.operand(domain, parens=True)
 
@@ -216,30 +237,28 @@ class TermWriter(Writer):
         self.comments_until(row)
         self.path(call.operator, index)
         self.write("(")
-        self.terms(call.args, Place(row, ""), NOT_FOUND, write)
+        self.terms(call.args, Place(row, ""), NOT_FOUND, partial(self.argument, write=write))
         self.write(")")
 
     # Lists
 
     def terms(self, terms: Sequence[Term], place: Place, closing_row: int, write: Callable[[Term], None]) -> None:
         """Write the terms of a list that stands at `place`, each by `write`."""
-        items = [Item(self.place(term), partial(self.list_term, term, write)) for term in terms]
-        self.items(items, place, closing_row, is_one_line=any(map(is_generated, terms)))
+        items = [Item(self.place(term), partial(write, term)) for term in terms]
+        self.items(items, place, closing_row, is_one_line=self.is_generated(terms))
 
-    def list_term(self, term: Term, write: Callable[[Term], None]) -> None:
-        """Write a term of a list: a union keeps its parentheses, lest it look like a comprehension."""
-        is_union = isinstance(term, nodes.Call) and term.operator == _UNION and self.is_infix(term)
-        self.parenthesised(partial(write, term), parens=is_union and self.written.is_parenthesised(term))
+    def argument(self, term: Term, write: Callable[[Term], None]) -> None:
+        """Write an argument by `write`; a union keeps its parentheses."""
+        self.parenthesised(partial(write, term), parens=self.is_union(term) and self.written.is_parenthesised(term))
 
+    def is_generated(self, part: Sequence[Term] | nodes.Body) -> bool:
+        """Say whether a part has a variable in it that is named as OPA's compiler names them."""
+        return self._may_be_generated and any(
+            isinstance(node, nodes.Var) and node.name.startswith(_GENERATED) for node in walk(tuple(part))
+        )
 
-def is_membership(term: Term) -> bool:
-    """Say whether a term is `x in xs` or `k, v in xs`."""
-    return isinstance(term, nodes.Call) and term.operator in (MEMBER_2, MEMBER_3)
-
-
-def is_generated(part: Term | nodes.Body) -> bool:
-    """Say whether a part has a variable in it that is named as OPA's compiler names them."""
-    return any(isinstance(node, nodes.Var) and node.name.startswith("__local") for node in walk(part))
+    def is_union(self, term: Term) -> TypeGuard[nodes.Call]:
+        return isinstance(term, nodes.Call) and term.operator == _UNION and self.is_infix(term)
 
 
 def quoted(text: str) -> str | None:

@@ -32,6 +32,7 @@ class Mark(NamedTuple):
     written: int
     waiting: Comment | None
     is_delayed: bool
+    may_keep: bool
 
 
 class Writer:
@@ -49,6 +50,8 @@ class Writer:
         self.waiting: Comment | None = None
         self.is_delayed = False
         self.may_break_lines = False
+        self.may_keep = True
+        """Whether a term in which comments clash may stay as it is written; in a list, it is the list that stays."""
 
     # Lines
 
@@ -115,9 +118,12 @@ class Writer:
         if comments and self.waiting is not None:
             previous = self.waiting
             self._make_way()
+        has_metadata = False
         for comment in comments:
-            if previous is not None and comment.row - previous.row > 1:
+            if previous is not None and (comment.row - previous.row > 1 or (has_metadata and is_metadata(comment))):
                 self.blank_line()
+                has_metadata = False
+            has_metadata = has_metadata or is_metadata(comment)
             if not self.is_inline:
                 self.start_line()
             self.write(comment_text(comment))
@@ -142,16 +148,30 @@ class Writer:
             write()
         except CommentClashError:
             self.rewind(mark)
-            self.may_break_lines = True
-            write()
-            self.may_break_lines = False
+        else:
+            return
+        self.may_break_lines = True
+        write()
+        self.may_break_lines = False
+
+    def nested(self, write: Callable[[], None]) -> None:
+        """Write a part of what stays as it is written if comments clash in it."""
+        may_keep = self.may_keep
+        self.may_keep = False
+        write()
+        self.may_keep = may_keep
 
     def mark(self) -> Mark:
-        return Mark(len(self.parts), self.level, self.is_inline, self.written_comments, self.waiting, self.is_delayed)
+        return Mark(len(self.parts), self.level, self.is_inline, self.written_comments, self.waiting, self.is_delayed, self.may_keep)
 
     def rewind(self, mark: Mark) -> None:
         del self.parts[mark.size :]
-        _, self.level, self.is_inline, self.written_comments, self.waiting, self.is_delayed = mark
+        _, self.level, self.is_inline, self.written_comments, self.waiting, self.is_delayed, self.may_keep = mark
+
+
+def is_metadata(comment: Comment) -> bool:
+    """Say whether a comment begins a METADATA block; each block is apart from the one before."""
+    return comment.text.strip().startswith("METADATA")
 
 
 def comment_text(comment: Comment) -> str:
