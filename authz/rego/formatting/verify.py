@@ -73,8 +73,8 @@ def _plain(node: Any, wildcards: dict[str, str]) -> Any:
     node = replace(node, **{each.name: _plain(getattr(node, each.name), wildcards) for each in fields(node) if each.compare})
     if isinstance(node, nodes.Rule) and node.orelse is None and node.body == _TRUE_BODY:
         return replace(node, body=())
-    if isinstance(node, nodes.SetTerm):
-        return replace(node, items=tuple(dict.fromkeys(node.items)))
+    if isinstance(node, nodes.SetTerm | nodes.ObjectTerm):
+        return type(node), frozenset(node.items if isinstance(node, nodes.SetTerm) else node.pairs)
     if isinstance(node, nodes.TemplateString):
         return replace(node, parts=_joined(node.parts))
     return node

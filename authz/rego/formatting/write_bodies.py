@@ -52,7 +52,7 @@ class BodyWriter(CollectionWriter):
     def _line_of_literals(self, body: nodes.Body) -> None:
         for position, literal in enumerate(body):
             self.write("; " if position else " ")
-            self.nested(partial(self.literal, literal))
+            self.literal(literal)
 
     def literal(self, literal: nodes.Literal) -> None:
         write = partial(self._literal, literal)
@@ -102,7 +102,7 @@ class BodyWriter(CollectionWriter):
         if not isinstance(term, nodes.Call):
             self.term(term)
         elif self.is_infix(term):
-            self.parenthesised(partial(self.infix, term, self.term), parens=term is self.leading and self.is_union(term))
+            self.parenthesised(partial(self.outer_infix, term), parens=term is self.leading and self.is_union(term))
         elif self.is_membership(term):
             self.membership(term.args)
         else:

@@ -11,8 +11,9 @@ from functools import partial
 from typing import assert_never
 
 from authz.rego import nodes
+from authz.rego.formatting.flat import quoted, scalar_text
 from authz.rego.formatting.places import Item, Place, lines_of
-from authz.rego.formatting.write_terms import TermWriter, quoted
+from authz.rego.formatting.write_terms import TermWriter
 from authz.rego.formatting.writer import NO_ROW, CommentClashError
 from authz.rego.nodes import Term
 
@@ -41,7 +42,7 @@ class CollectionWriter(TermWriter):
             case nodes.SetComprehension():
                 self._comprehension("{}", term.term, term.body, term)
             case nodes.ObjectComprehension():
-                self.move(term.value, self.place(term))
+                self.move(term.value, self.place(term.value)._replace(row=self.place(term).row))
                 self._comprehension("{}", term.value, term.body, term, key=term.key)
             case nodes.TemplateString():
                 self._template(term)
@@ -125,7 +126,7 @@ class CollectionWriter(TermWriter):
             self.start_line()
         self.operand(term, parens=isinstance(term, nodes.Call) and self.written.is_parenthesised(term))
         self.write(" |")
-        self.inner_body(body, row, place.closing_row(brackets))
+        self.nested(partial(self.inner_body, body, row, place.closing_row(brackets)))
         self.write(brackets[1])
 
     # Template strings
@@ -165,7 +166,7 @@ class CollectionWriter(TermWriter):
             return None
         scalar = expression.term
         if not isinstance(scalar.value, str):
-            return self.scalar_text(scalar)
+            return scalar_text(scalar, self.written)
         if quote == "`":
             text = scalar.value
             return None if "`" in text or "\\" in text else text.replace("{", "\\{")

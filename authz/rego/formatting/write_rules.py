@@ -11,9 +11,9 @@ from itertools import zip_longest
 from typing import Final, cast
 
 from authz.rego import nodes
+from authz.rego.formatting.flat import Flat, NotFlatError
 from authz.rego.formatting.places import Place
 from authz.rego.formatting.write_bodies import BodyWriter
-from authz.rego.formatting.write_terms import quoted
 from authz.rego.formatting.written import Extent
 from authz.rego.nodes import Rule
 from authz.rego.tokens import Kind
@@ -61,10 +61,7 @@ class RuleWriter(BodyWriter):
             return
         if self._has_if(rule):
             self.write(" if")
-            if self._is_one_liner(rule):
-                self.write(" ")
-                self.literal(rule.body[0])
-                self.end_line()
+            if self._is_one_liner(rule) and self._one_liner(rule.body[0], is_else=is_else):
                 if rule.orelse is not None:
                     self._orelse(rule, rule.orelse)
                 return
@@ -80,6 +77,17 @@ class RuleWriter(BodyWriter):
         literal = rule.body[0]
         written = self.written
         return not _is_set(literal) and written.row(literal) == written.end_row(written.head_extent(rule))
+
+    def _one_liner(self, literal: nodes.Literal, *, is_else: bool) -> bool:
+        """Write a literal behind an `if`; not, and say so, where an `else` would read its first brace as that of a body."""
+        mark = self.mark()
+        self.write(" ")
+        self.literal(literal)
+        if is_else and "".join(self.parts[mark.size :]).startswith(" {"):
+            self.rewind(mark)
+            return False
+        self.end_line()
+        return True
 
     def _braces(self, rule: Rule, *, is_else: bool, is_head_kept: bool) -> None:
         """Write a body in braces, and the `else` that follows."""
@@ -119,11 +127,11 @@ class RuleWriter(BodyWriter):
         return Place(rule.location.row, self.written.text(self.written.rule_extent(rule))).closing_row("{}", skipped)
 
     def _has_one_key(self, head: nodes.Head) -> bool:
-        """Say whether OPA's parser reads a head as `p[key]`; in v1 a string is a part of the name."""
+        """Say whether OPA's parser reads a head as `p[key]`; in v1 a constant key is a part of the name."""
         if head.args or len(head.ref.args) != 1:
             return False
-        step = head.ref.args[0]
-        return self.written.module.rego_version == 0 or not (isinstance(step, nodes.Scalar) and isinstance(step.value, str))
+        key = head.ref.args[0]
+        return self.written.module.rego_version == 0 or isinstance(key, nodes.Ref) or not _is_ground(key)
 
     # Else
 
@@ -185,15 +193,10 @@ class RuleWriter(BodyWriter):
         if not self._has_short_key(head):
             self._steps(head, index)
             return
-        match head.ref.args[0]:
-            case nodes.Scalar(str() as text):
-                self.write(f"[{quoted(text) or self.written.tokens[index + 2].text}]")
-            case nodes.Var() | nodes.Scalar() as step:
-                self.write("[")
-                self.bare(step)
-                self.write("]")
-            case step:
-                self.key_step(step)
+        try:
+            self.write(f"[{Flat(self.written, self.style.keywords).text(head.ref.args[0])}]")
+        except NotFlatError:
+            self.key_step(head.ref.args[0])
 
     def _steps(self, head: nodes.Head, index: int) -> None:
         """Write the steps of a head's reference; those of a function have no locations of their own."""
@@ -246,3 +249,15 @@ class RuleWriter(BodyWriter):
 def _is_set(literal: nodes.Literal) -> bool:
     """Say whether a literal behind an `if` would be read as a body in braces."""
     return not literal.negated and isinstance(literal.expr, nodes.TermExpr) and isinstance(literal.expr.term, nodes.SetTerm)
+
+
+def _is_ground(term: nodes.Term) -> bool:
+    """Say whether OPA takes a term for constant: references count by their steps."""
+    match term:
+        case nodes.Scalar():
+            return True
+        case nodes.Ref(_, terms) | nodes.Call(_, terms) | nodes.Array(terms) | nodes.SetTerm(terms):
+            return all(map(_is_ground, terms))
+        case nodes.ObjectTerm(pairs):
+            return all(_is_ground(part) for pair in pairs for part in pair)
+    return False

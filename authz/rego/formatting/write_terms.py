@@ -6,26 +6,24 @@ bodies nor rules.
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeGuard
 
 from authz.rego import nodes
+from authz.rego.formatting.flat import is_name, quoted, scalar_text
 from authz.rego.formatting.places import NOT_FOUND, Item, Place
 from authz.rego.formatting.style import Style
 from authz.rego.formatting.writer import CommentClashError, Writer, comment_text
 from authz.rego.formatting.written import Extent, Written
 from authz.rego.nodes import Term
-from authz.rego.parse_terms import INFIX_KINDS, MEMBER_2, MEMBER_3
+from authz.rego.parse_terms import LEVELS, MEMBER_2, MEMBER_3
 from authz.rego.planner import walk
-from authz.rego.render import quote
 from authz.rego.tokens import SYMBOLS, Kind, Token
 
-_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_REGO_STRING: Final = re.compile(r'"(?:[^\\]|\\["\\bfnrt]|\\u[0-9a-f]{4})*"')
-_SIGNS: Final[dict[tuple[str, ...], str]] = {(kind.value,): sign for sign, kind in SYMBOLS.items() if kind in INFIX_KINDS}
+_SIGNS: Final[dict[tuple[str, ...], str]] = {(kind.value,): sign for sign, kind in SYMBOLS.items() if kind in LEVELS}
+_LEVELS: Final[dict[tuple[str, ...], int]] = {(kind.value,): level for kind, level in LEVELS.items()}
 _GENERATED: Final = "__local"
 _UNION: Final = ("or",)
 _MEMBERSHIPS: Final[dict[tuple[str, ...], int]] = {MEMBER_2: 2, MEMBER_3: 3}
@@ -113,7 +111,7 @@ class TermWriter(Writer):
     def bare(self, term: nodes.Scalar | nodes.Var) -> None:
         """Write a scalar or variable without a look at comments."""
         if isinstance(term, nodes.Scalar):
-            self.write(self.scalar_text(term))
+            self.write(scalar_text(term, self.written))
         else:
             self.write("_" if term.is_wildcard else term.name)
 
@@ -128,22 +126,11 @@ class TermWriter(Writer):
             return Place(first.row, first.text)
         if isinstance(term, nodes.Ref) and self.written.is_parenthesised(term.head):
             extent = Extent(self.written.extent(term.head).end - 1, extent.end)  # OPA: from the `)` on
-        return Place(first.row, self.written.text(extent))
+        return Place(self.written.row(term), self.written.text(extent))
 
     def move(self, term: Term, place: Place) -> None:
         """Lay a term out as if it stood elsewhere."""
         self._moved[id(term)] = place
-
-    def scalar_text(self, term: nodes.Scalar) -> str:
-        """Return the source text of a scalar; `-x` has a zero in front that nobody wrote."""
-        index = self.written.index(term.location)
-        token = self.written.tokens[index]
-        if isinstance(term.value, str) and token.kind is not Kind.STRING:  # the key of `p.a` as a set of Rego v0
-            return f'"{token.text}"'
-        if token.kind is not Kind.MINUS:
-            return token.text
-        number = self.written.tokens[index + 1]
-        return "-" + number.text if number.kind is Kind.NUMBER else "0"
 
     # References
 
@@ -171,7 +158,7 @@ class TermWriter(Writer):
 
     def name_step(self, name: str, token: Token) -> None:
         """Write a step that is a string, without brackets where that can be."""
-        if _NAME.fullmatch(name) is None or (name in self.style.keywords and token.text.startswith('"')):
+        if not is_name(name) or (name in self.style.keywords and token.text.startswith('"')):
             self.write(f"[{quoted(name) or token.text}]")
         else:
             self.write(f".{name}")
@@ -188,7 +175,7 @@ class TermWriter(Writer):
 
     def _call(self, call: nodes.Call, *, parens: bool) -> None:
         if self.is_infix(call):
-            self.parenthesised(partial(self.infix, call, self.operand_of_infix), parens=parens)
+            self.parenthesised(partial(self.infix, call), parens=parens)
         elif self.is_membership(call):
             self.parenthesised(partial(self.membership, call.args), parens=parens or call.operator == MEMBER_3)
         else:
@@ -211,14 +198,23 @@ class TermWriter(Writer):
             return False
         return self.style.has_in or self.written.token(term).kind is Kind.IN
 
-    def operand_of_infix(self, term: Term) -> None:
-        self.operand(term, parens=True)
-
-    def infix(self, call: nodes.Call, write: Callable[[Term], None]) -> None:
-        """Write an infix operator, its operands by `write`."""
-        write(call.args[0])
+    def infix(self, call: nodes.Call) -> None:
+        """Write an infix operator; operators in its operands have parentheses."""
+        self.operand(call.args[0], parens=True)
         self.write(f" {_SIGNS[call.operator]} ")
-        write(call.args[1])
+        self.operand(call.args[1], parens=True)
+
+    def outer_infix(self, call: nodes.Call) -> None:
+        """Write the infix operator of a whole expression; operators in its operands have parentheses where they need them."""
+        left, right = call.args
+        level = _LEVELS[call.operator]
+        self.term(left, parens=self._binds_below(left, level))
+        self.write(f" {_SIGNS[call.operator]} ")
+        self.term(right, parens=self._binds_below(right, level + 1))
+
+    def _binds_below(self, term: Term, level: int) -> bool:
+        """Say whether a term is an operator that binds less than one of a level."""
+        return self.is_membership(term) or (isinstance(term, nodes.Call) and self.is_infix(term) and _LEVELS[term.operator] < level)
 
     def membership(self, args: Sequence[Term]) -> None:
         """Write `[key,] value in domain`. Only the first of two operands may be another `in` without parentheses."""
@@ -259,9 +255,3 @@ class TermWriter(Writer):
 
     def is_union(self, term: Term) -> TypeGuard[nodes.Call]:
         return isinstance(term, nodes.Call) and term.operator == _UNION and self.is_infix(term)
-
-
-def quoted(text: str) -> str | None:
-    """Return a string between double quotes, as Go writes it; None where that is no Rego."""
-    found = quote(text)
-    return found if _REGO_STRING.fullmatch(found) else None

@@ -101,8 +101,11 @@ class Written:
         return Extent(start, start + 1)
 
     def row(self, node: Noted) -> int:
-        """Return the row on which a part begins."""
-        return self.tokens[self.extent(node).start].row
+        """Return the row on which a part begins; of a term, behind its parentheses."""
+        index = self.extent(node).start
+        while not isinstance(node, nodes.Literal) and self.tokens[index].kind is Kind.LPAREN:
+            index += 1
+        return self.tokens[index].row
 
     def is_parenthesised(self, term: Term) -> bool:
         return self.tokens[self.extent(term).start].kind is Kind.LPAREN
