@@ -26,7 +26,7 @@ class Target(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`keywords` are the words that stay quoted in a reference if they are quoted in the source."""
+    """`keywords` are the words that stay quoted in a reference if they are quoted in the source; what a module `has` may be imported."""
 
     is_v1: bool
     has_if: bool
@@ -37,10 +37,11 @@ class Style:
 
 
 def style_of(module: nodes.Module, target: Target) -> Style:
-    is_v1 = target is not Target.V0 or module.rego_version == 1
+    is_v1 = target is not Target.V0
     imported = {each.path for each in module.imports}
     words = frozenset(word for word in FUTURE_KEYWORDS if (*_FUTURE, word) in imported)
-    effective = frozenset(FUTURE_KEYWORDS) if is_v1 or _FUTURE in imported else words
+    has_all = is_v1 or module.rego_version == 1 or _FUTURE in imported
+    effective = frozenset(FUTURE_KEYWORDS) if has_all else words
     keywords = frozenset(KEYWORDS) if is_v1 else words | frozenset(HARD_KEYWORDS)
     return Style(is_v1, "if" in effective, "contains" in effective, "in" in effective, any(map(_has_long_head, module.rules)), keywords)
 
