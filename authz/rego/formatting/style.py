@@ -11,8 +11,12 @@ from typing import Final
 
 from authz.rego import nodes
 from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORDS
+from authz.rego.values import TRUE
 
 REGO_V1: Final = ("rego", "v1")
+TRUE_BODY: Final = (nodes.Literal(nodes.TermExpr(nodes.Scalar(TRUE))),)
+"""The body that is written as none at all."""
+
 _FUTURE: Final = ("future", "keywords")
 
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Any, Final
+from typing import Any
 
 from authz.rego import errors, nodes
 from authz.rego.cursor import Failure
 from authz.rego.errors import CompileError
-from authz.rego.formatting.style import REGO_V1
+from authz.rego.formatting.style import REGO_V1, TRUE_BODY
 from authz.rego.parse_imports import HeaderParser
 from authz.rego.parser import module_of
 from authz.rego.render import display_text
 from authz.rego.tokens import Comment
-from authz.rego.values import TRUE
-
-_TRUE_BODY: Final = (nodes.Literal(nodes.TermExpr(nodes.Scalar(TRUE))),)
 
 
 def verify(source: nodes.Module, comments: Sequence[Comment], written: nodes.Module, written_comments: Sequence[Comment]) -> None:
@@ -71,7 +68,7 @@ def _plain(node: Any, wildcards: dict[str, str]) -> Any:
     if isinstance(node, nodes.Var) and node.is_wildcard:
         return nodes.Var(wildcards.setdefault(node.name, f"${len(wildcards)}"))
     node = replace(node, **{each.name: _plain(getattr(node, each.name), wildcards) for each in fields(node) if each.compare})
-    if isinstance(node, nodes.Rule) and node.orelse is None and node.body == _TRUE_BODY:
+    if isinstance(node, nodes.Rule) and node.orelse is None and node.body == TRUE_BODY:
         return replace(node, body=())
     if isinstance(node, nodes.SetTerm | nodes.ObjectTerm):
         return type(node), frozenset(node.items if isinstance(node, nodes.SetTerm) else node.pairs)

@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import zip_longest
-from typing import Final, cast
+from typing import cast
 
 from authz.rego import nodes
 from authz.rego.formatting.flat import Flat, NotFlatError
 from authz.rego.formatting.places import Place
+from authz.rego.formatting.style import TRUE_BODY
 from authz.rego.formatting.write_bodies import BodyWriter
 from authz.rego.formatting.written import Extent
 from authz.rego.nodes import Rule
 from authz.rego.tokens import Kind
 from authz.rego.values import TRUE
-
-_TRUE_BODY: Final = (nodes.Literal(nodes.TermExpr(nodes.Scalar(TRUE))),)
 
 
 class RuleWriter(BodyWriter):
@@ -54,9 +53,13 @@ class RuleWriter(BodyWriter):
     def _link(self, rule: Rule, *, is_else: bool) -> None:
         """Write a rule or a link of its `else` chain."""
         kept = self.kept
-        is_constant = self._is_constant(rule)
-        self._head(rule, is_else=is_else)
-        if is_constant:
+        extent = self.written.head_extent(rule)
+        place = Place(self.written.tokens[extent.start].row, self.written.text(extent))
+        if is_else:
+            self._else_head(rule, place)
+        else:
+            self._head(rule, place)
+        if self._is_constant(rule):
             self.end_line()
             return
         if self._has_if(rule):
@@ -69,7 +72,7 @@ class RuleWriter(BodyWriter):
 
     def _is_constant(self, rule: Rule) -> bool:
         """Say whether a rule is written without a body, because it has none or `true`."""
-        return not rule.body or (rule.body == _TRUE_BODY and rule.orelse is None)
+        return not rule.body or (rule.body == TRUE_BODY and rule.orelse is None)
 
     def _is_one_liner(self, rule: Rule) -> bool:
         if len(rule.body) > 1:
@@ -149,7 +152,6 @@ class RuleWriter(BodyWriter):
         self.comments_until(row)
         if not self.is_inline:
             self.start_line()
-        self.write("else")
         self._link(orelse, is_else=True)
 
     def _begins_line(self, rule: Rule, orelse: Rule) -> bool:
@@ -160,28 +162,32 @@ class RuleWriter(BodyWriter):
 
     # Heads
 
-    def _head(self, rule: Rule, *, is_else: bool) -> None:
-        """Write what stands before the body; of an `else`, the value."""
+    def _head(self, rule: Rule, place: Place) -> None:
+        """Write the name, arguments or key, and the value of a rule."""
         head = rule.head
-        extent = self.written.head_extent(rule)
-        place = Place(self.written.tokens[extent.start].row, self.written.text(extent))
-        if is_else:
-            if head.value is not None:
-                self.move(head.value, place)
-        else:
-            if self._has_short_key(head) and self.next_comment_row == self.written.row(head.ref.args[0]) and not self.may_break_lines:
-                self.as_written(extent)
-                self.kept -= 1  # OPA: the body begins on a line of its own
-                return
-            self._name(head)
-            if head.args:
-                self.write("(")
-                self.terms(head.args, place, place.closing_row("()"), partial(self.argument, write=self.operand))
-                self.write(")")
-            if head.key is not None:
-                self._set_key(head.key, self._is_constant(rule))
-        if head.value is not None and self._shows_value(rule, head.value, is_else=is_else):
-            self._value(rule, head.value)
+        if self._is_head_kept(head):
+            self.as_written(self.written.head_extent(rule))
+            self.kept -= 1  # OPA: the body begins on a line of its own
+            return
+        self._name(head)
+        if head.args:
+            self.write("(")
+            self.terms(head.args, place, place.closing_row("()"), partial(self.argument, write=self.operand))
+            self.write(")")
+        if head.key is not None:
+            self._set_key(head.key, self._is_constant(rule))
+        self._value(rule, is_else=False)
+
+    def _is_head_kept(self, head: nodes.Head) -> bool:
+        """Say whether a comment on the row of a short key keeps a head as it stands in the source."""
+        return self._has_short_key(head) and self.next_comment_row == self.written.row(head.ref.args[0]) and not self.may_break_lines
+
+    def _else_head(self, rule: Rule, place: Place) -> None:
+        """Write the value of an `else`, laid out as if it began at the `else`."""
+        self.write("else")
+        if rule.head.value is not None:
+            self.move(rule.head.value, place)
+        self._value(rule, is_else=True)
 
     def _has_short_key(self, head: nodes.Head) -> bool:
         return len(head.ref.args) == 1 and not self.style.has_long_heads
@@ -229,8 +235,10 @@ class RuleWriter(BodyWriter):
         is_name = not head.args and (self.style.is_v1 or not head.ref.args)
         return is_constant and (has_own_body or is_else or is_name)
 
-    def _value(self, rule: Rule, value: nodes.Term) -> None:
-        written = self.written
+    def _value(self, rule: Rule, *, is_else: bool) -> None:
+        value, written = rule.head.value, self.written
+        if value is None or not self._shows_value(rule, value, is_else=is_else):
+            return
         is_implied = isinstance(value, nodes.Scalar) and value.value is TRUE and written.token(value).kind is not Kind.TRUE
         is_assigned = not is_implied and written.tokens[written.extent(value).start - 1].kind is Kind.ASSIGN
         self.write(" := " if self.style.is_v1 or is_assigned else " = ")
