@@ -34,21 +34,22 @@ _SHOWN_WIDTH = 160  # columns of a long line of source
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: `file:row:col: message`, the source line with a caret, and the likely fix."""
+    """One finding: `file:row:col: message`, details below it, the source line with a caret, and the likely fix."""
 
     code: str
     message: str
     location: Location
     source_line: str | None = None
     help: str | None = None
+    details: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """Return what is shown: place and message, the source with a caret below, the fix."""
+        """Return what is shown: place and message, the details, the source with a caret below, the fix."""
         where = f"{self.location}: " if self.location.row else ""
-        lines = [f"{where}{self.code}: {self.message}"]
+        lines = [f"{where}{self.code}: {self.message}", *(f"\t{detail}" for detail in self.details)]
         if self.source_line is not None:
             lines += self._quoted(self.source_line)
         if self.help:

@@ -117,8 +117,6 @@ class Expander:
                 return nodes.TermExpr(self.term(term, extras))
             case nodes.Unify(left, nodes.Call() as call) if not literal.negated:
                 return self._call_into(call, left, extras)
-            case nodes.Unify(nodes.Call() as call, right) if not literal.negated:
-                return self._call_into(call, right, extras)
             case nodes.Unify(left, right):
                 return nodes.Unify(self.term(left, extras), self.term(right, extras))
             case nodes.SomeIn(key, value, domain):

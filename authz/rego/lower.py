@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from authz.rego import errors, nodes, safety
+from authz.rego import nodes, safety
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
 from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
-from authz.rego.program import Kind, Node, Program
+from authz.rego.program import Node, Program
 from authz.rego.values import FALSE, TRUE, Object, Set, Value
 
 ROOT_CONTEXT = "c"
@@ -289,10 +289,6 @@ class Lowerer:
             if not node.children:
                 return p.BaseData(self.ctx, tuple(p.Const(step) for step in node.path[1:]))
             return self.value(p.Document(self.ctx, node.path), location)
-        if node.group.kind is Kind.FUNCTION:
-            raise errors.compile_error(
-                errors.TYPE, f"function {node.group.name} used as a value", location, help=f"call it: `{node.group.path[-1]}(…)`"
-            )
         return self.value(p.RuleValue(self.ctx, node.group.path), location)
 
     def _walk(self, start: p.Atom | p.Input | p.BaseData, args: tuple[Term, ...], location: Location) -> p.Atom:

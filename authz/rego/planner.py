@@ -10,10 +10,10 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import errors, metadata, names, nodes, program, purity, resolve, safety
+from authz.rego import errors, metadata, names, nodes, program, purity, resolve, safety, types
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.expand import Expander, FlatLiteral
+from authz.rego.expand import Expander, FlatBody, FlatLiteral
 from authz.rego.lower import TRUE_ATOM, Lowerer, Names
 from authz.rego.nodes import Term, Var
 from authz.rego.program import Group, Kind, Member, Path, Program
@@ -29,6 +29,7 @@ class Planned:
     arity: safety.Arity
     packages: Mapping[Path, frozenset[str]]
     """The names of the rules of every package, by its path below `data`."""
+    typing: types.Typing
     prints: bool = False
 
     def scope(self, header: nodes.Module | None = None) -> names.Globals:
@@ -49,14 +50,17 @@ def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False) -> 
     tree = program.build(resolved)
     arity = safety.Arity(_arities(tree))
     plans: dict[Path, p.RulePlan] = {}
+    definitions: dict[Path, list[types.Definition]] = {}
     for path, group in tree.groups.items():
         with findings.collect():
-            plans[path] = plan_group(group, tree, arity, prints=prints)
+            plans[path] = plan_group(group, tree, arity, definitions.setdefault(path, []), prints=prints)
     findings.check()
-    uses = {path: sorted(set(used_groups(plan, tree))) for path, plan in plans.items()}
-    order = program.check_recursion(tree, uses)
+    uses = {path: sorted(set(used_groups(plan, tree, replaced=True))) for path, plan in plans.items()}
+    order = tuple(group.path for group in program.check_recursion(tree, uses))
+    typing = types.check_rules((definition for path in order for definition in definitions[path]), uses, findings)
+    findings.check()
     packages = {scope.package: scope.rules for scope in scopes.values()}
-    return Planned(tree, plans, tuple(group.path for group in order), arity, packages, prints)
+    return Planned(tree, plans, order, arity, packages, typing, prints)
 
 
 def plan_query(planned: Planned, body: nodes.Body, header: nodes.Module | None = None) -> tuple[p.Block, dict[str, p.Atom]]:
@@ -64,6 +68,7 @@ def plan_query(planned: Planned, body: nodes.Body, header: nodes.Module | None =
     resolved = resolve.Resolver(planned.scope(header)).query(body)
     flat = tuple(Expander(prints=planned.prints).body(resolved))
     ordered = safety.order_body(flat, frozenset(), planned.arity)
+    types.check_query(ordered, planned.typing)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
     own = {name for literal in flat for name in safety.own_vars(literal)}
@@ -85,12 +90,12 @@ def _arities(tree: Program) -> dict[tuple[str, ...], int]:
     return arities
 
 
-def plan_group(group: Group, tree: Program, arity: safety.Arity, *, prints: bool = False) -> p.RulePlan:
-    """Plan the definitions of one group."""
-    definitions = tuple(_Definer(tree, arity, prints).definition(member) for member in group.members)
+def plan_group(group: Group, tree: Program, arity: safety.Arity, flat: list[types.Definition], *, prints: bool = False) -> p.RulePlan:
+    """Plan the definitions of one group; add them, as they are before that, to `flat`."""
+    definitions = tuple(_Definer(tree, arity, flat, prints).definition(group.path, member) for member in group.members)
     default = None
     if group.default is not None:
-        default = _Definer(tree, arity, prints).definition(Member(group.default, ()))
+        default = _Definer(tree, arity, flat, prints).definition(group.path, Member(group.default, ()))
     return p.RulePlan(
         group.path, group.kind, group.number, definitions, default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
     )
@@ -99,23 +104,25 @@ def plan_group(group: Group, tree: Program, arity: safety.Arity, *, prints: bool
 class _Definer:
     """Plans one rule with its `else` chain."""
 
-    def __init__(self, tree: Program, arity: safety.Arity, prints: bool) -> None:
+    def __init__(self, tree: Program, arity: safety.Arity, flat: list[types.Definition], prints: bool) -> None:
         self.tree = tree
         self.arity = arity
+        self.flat = flat
         self.prints = prints
         self.names = Names()
 
-    def definition(self, member: Member) -> p.Definition:
+    def definition(self, path: Path, member: Member) -> p.Definition:
         rule = member.rule
-        orelse = None if rule.orelse is None else self.definition(Member(rule.orelse, member.keys))
+        orelse = None if rule.orelse is None else self.definition(path, Member(rule.orelse, member.keys))
         expander = Expander(prints=self.prints)
         flat = expander.body(rule.body)
         heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
         extras, terms = expander.head(heads)
-        lowerer, params, patterns = self._arguments(rule.head.args or (), expander)
+        lowerer, params, args, patterns = self._arguments(rule.head.args or (), expander)
         bound = frozenset(lowerer.env)
         ordered = safety.order_body(tuple(patterns + flat + extras), bound, self.arity)
         safety.check_head(terms, ordered, bound, self.arity)
+        self._keep(path, member, args, ordered, terms)
         lowerer.body(ordered)
         atoms = [lowerer.atom(term) for term in terms]
         value = atoms.pop() if rule.head.value is not None else TRUE_ATOM
@@ -123,34 +130,58 @@ class _Definer:
         block = purity.pure_first(tuple(lowerer.steps), params)
         return p.Definition(block, tuple(atoms), key, value, params, rule.location, orelse)
 
-    def _arguments(self, args: tuple[Term, ...], expander: Expander) -> tuple[Lowerer, tuple[str, ...], list[FlatLiteral]]:
-        """Return a lowerer in which the arguments are bound, the parameters' names, and what their patterns demand."""
+    def _keep(self, path: Path, member: Member, args: tuple[Term, ...], body: FlatBody, terms: tuple[Term, ...]) -> None:
+        """Add what the type checker looks at: the patterns of arguments are no part of the body there."""
+        head, size = member.rule.head, len(member.keys)
+        own = tuple(literal for literal in body if not _is_pattern(literal)) if args else body
+        key = terms[size] if head.key is not None else None
+        value = terms[-1] if head.value is not None else None
+        self.flat.append(types.Definition(path, terms[:size], args, own, key, value))
+
+    def _arguments(
+        self, args: tuple[Term, ...], expander: Expander
+    ) -> tuple[Lowerer, tuple[str, ...], tuple[Term, ...], list[FlatLiteral]]:
+        """Return a lowerer in which the arguments are bound, the parameters' names, the expanded arguments and what they demand."""
         lowerer = Lowerer(self.tree, self.arity, self.names, {})
         params = tuple(f"a{index}" for index in range(len(args)))
+        patterns: list[Term] = []
         literals: list[FlatLiteral] = []
         for param, arg in zip(params, args, strict=True):
             if isinstance(arg, Var) and arg.name not in lowerer.env:
                 lowerer.env[arg.name] = p.Local(param)
+                patterns.append(arg)
             else:
                 lowerer.env[f"${param}"] = p.Local(param)
                 extras: list[FlatLiteral] = []
-                pattern = expander.term(arg, extras)
-                literals += [FlatLiteral(nodes.Unify(Var(f"${param}", arg.location), pattern), location=arg.location), *extras]
-        return lowerer, params, literals
+                patterns.append(expander.term(arg, extras))
+                literals += [FlatLiteral(nodes.Unify(Var(f"${param}", arg.location), patterns[-1]), location=arg.location), *extras]
+        return lowerer, params, tuple(patterns), literals
 
 
-def used_groups(node: object, tree: Program) -> Iterator[Path]:
-    """Yield the paths of the groups that a plan refers to."""
+def _is_pattern(literal: FlatLiteral) -> bool:
+    """Tell whether a literal is what the pattern of an argument demands."""
+    return isinstance(literal.expr, nodes.Unify) and isinstance(literal.expr.left, Var) and literal.expr.left.name.startswith("$a")
+
+
+def used_groups(node: object, tree: Program, *, replaced: bool = False) -> Iterator[Path]:
+    """Yield the paths of the groups that a plan refers to; with `replaced`, also of those that its `with` modifiers replace."""
     for item in walk(node):
         match item:
             case p.RuleValue(_, path) | p.CallRule(_, path):
                 yield path
             case p.Document(_, path):
-                place = tree.root.find(path[1:])
-                if place is not None:
-                    yield from (group.path for group in place.groups())
-            case p.Modifier(callable_path=path) if path is not None and path[0] == "data":
-                yield path
+                yield from _groups_at(path, tree)
+            case p.Modifier(root, path, _, callable_path):
+                if callable_path is not None and callable_path[0] == "data":
+                    yield callable_path
+                if replaced and (root == "data" or path[:1] == ("data",)):
+                    yield from _groups_at(("data", *path) if root == "data" else path, tree)
+
+
+def _groups_at(path: Path, tree: Program) -> Iterator[Path]:
+    place = tree.root.find(path[1:])
+    if place is not None:
+        yield from (group.path for group in place.groups())
 
 
 def walk(node: object) -> Iterator[object]:

@@ -19,6 +19,7 @@ from authz.rego.builtins import BUILTINS
 from authz.rego.names import Globals, dotted, ground_path, head_name
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.rule_checks import term_name
+from authz.rego.types.calls import wrong_number
 
 DATA = Var("data")
 
@@ -130,20 +131,10 @@ class Resolver:
 
     def _with(self, item: nodes.With) -> nodes.With:
         target = self._with_target(item.target)
-        size = self._arity(target)
-        value = None if size is None else self._function_value(item.value)
-        if value is not None and self._arity(value) != size:
-            name = ".".join(ground_path(target)).removeprefix("builtin.")
-            help = f"it takes {_arguments(size or 0)}, as must what replaces it"
-            raise errors.compile_error(errors.TYPE, f"{name}: arity mismatch", item.location, help=help)
+        path = ground_path(target)
+        is_function = path[0] == "builtin" or path in self.globals.functions
+        value = self._function_value(item.value) if is_function else None
         return replace(item, target=target, value=self.term(item.value) if value is None else value)
-
-    def _arity(self, ref: Ref) -> int | None:
-        """Return the number of arguments of the function that a `with` names; None for a document."""
-        root, *path = ground_path(ref)
-        if root == "builtin":
-            return len(BUILTINS[path[0]].params)
-        return self.globals.functions.get(tuple(path) if root == "function" else ("data", *path))
 
     def _with_target(self, target: Term) -> Ref:
         name = dotted(target)
@@ -320,9 +311,14 @@ class Resolver:
             raise errors.compile_error(errors.TYPE, f"deprecated built-in function calls in expression: {builtin.name}", call.location)
         size = len(builtin.params)
         if not size <= len(call.args) <= size + spare:
-            help = f"`{builtin.name}` takes {_arguments(size)}, not {len(call.args)}"
-            raise errors.compile_error(errors.TYPE, f"{builtin.name}: arity mismatch", call.location, help=help)
+            raise self._wrong_number(builtin.name, size, call, spare)
         return name
+
+    def _wrong_number(self, name: str, size: int, call: nodes.Call, spare: int) -> errors.CompileError:
+        args = tuple(self.term(arg) for arg in call.args)
+        help = f"`{name}` takes {_arguments(size)}, not {len(args)}"
+        details = wrong_number(name, args, is_operand=not spare)
+        return errors.CompileError((errors.Diagnostic(errors.TYPE, f"{name}: arity mismatch", call.location, help=help, details=details),))
 
     def _function(self, path: tuple[str, ...], call: nodes.Call, spare: int) -> tuple[str, ...]:
         size = self.globals.functions.get(path)

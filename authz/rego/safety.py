@@ -322,13 +322,13 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
 
 def own_vars(literal: FlatLiteral) -> Iterator[str]:
     """Yield the variables that stand in the literal itself, outside nested closures."""
-    for term in _terms(literal):
+    for term in terms_of(literal):
         for var in term_vars(term, nested=False):
             yield var.name
 
 
 def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
-    for term in _terms(literal):
+    for term in terms_of(literal):
         yield from term_vars(term, nested=True)
     if isinstance(literal.expr, nodes.Every):
         yield from _body_vars(literal.expr.body)
@@ -339,7 +339,8 @@ def _body_vars(body: object) -> Iterator[Var]:
         yield from _all_vars(literal)
 
 
-def _terms(literal: FlatLiteral) -> Iterator[Term]:
+def terms_of(literal: FlatLiteral) -> Iterator[Term]:
+    """Yield the terms of a literal itself, those of its `with` modifiers first; nothing of the body of an `every`."""
     yield from (item.value for item in literal.withs)
     match literal.expr:
         case nodes.TermExpr(term):

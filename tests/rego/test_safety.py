@@ -244,7 +244,7 @@ def test_a_rule_where_another_module_has_its_package_is_refused() -> None:
         ("p if input.x with foo as 1", TYPE, "with keyword target must reference existing input, data, or a function"),
         ("q := {}\np if q with data.t.q.z as 1", COMPILE, "with keyword cannot partially replace virtual document(s)"),
         ("p if walk(1, x) with walk as 7", COMPILE, "with keyword replacing built-in function: target must not be a relation"),
-        ("f(x) := x\np := f", TYPE, "function data.t.f used as a value"),
+        ("f(x) := x\np := f", TYPE, "function data.t.f used as reference, not called"),
         ("p if any([true])", TYPE, "deprecated built-in function calls in expression: any"),
     ],
 )
