@@ -49,6 +49,7 @@ class Question:
     document: Value | None = None
     rego_version: int = 1
     strict: bool = False
+    schemas: rego.Schemas | None = None
     strict_builtin_errors: bool = False
     show_builtin_errors: bool = False
     package: str | None = None
@@ -85,7 +86,7 @@ def ask(question: Question, output: Callable[[str], None]) -> Answer:
     with timers.measured("rego_load_files"):
         source = load_any(question.paths)
     with timers.measured("rego_module_compile"):
-        policy = compile_source(source, question.rego_version, strict=question.strict, prints=True)
+        policy = compile_source(source, question.rego_version, strict=question.strict, prints=True, schemas=question.schemas)
     observed = _observed(question, source, timers)
     with timers.measured("rego_query_parse"):
         header = parse_header(question.package, question.imports, question.rego_version)
@@ -105,7 +106,7 @@ def _observed(question: Question, source: PolicySource, timers: Timers) -> Obser
     made = compiler.make_source(source.modules, source.data, question.rego_version, optimize=False)
     with timers.measured("rego_module_parse"):
         parsed = parse_with_spans(made)
-    return ObservedPolicy(made, parsed, plan_modules(parsed)) if question.is_observed else None
+    return ObservedPolicy(made, parsed, plan_modules(parsed, schemas=question.schemas)) if question.is_observed else None
 
 
 class _Inquiry:

@@ -13,7 +13,7 @@ import click
 from authz.cli import coverage, limits
 from authz.cli.answers import Report, Shown
 from authz.cli.asking import Question, ask
-from authz.cli.loading import read_input, read_stdin_input
+from authz.cli.loading import load_schemas, read_input, read_stdin_input
 from authz.cli.output import errors_json, print_json
 from authz.cli.profiles import CRITERIA
 from authz.cli.sending import Send, sending_flags
@@ -59,6 +59,7 @@ class Flags:
     count: int
     timeout: int
     pretty_limit: int
+    schema: Path | None
     v0_compatible: bool
     send: Send | None
 
@@ -72,7 +73,7 @@ class Flags:
             raise click.UsageError("give a query, as in `authz eval -d policies/ data.envoy.authz.allow`, or --stdin")
 
     def question(self) -> Question:
-        """Return what is asked. Raises SourceError for an input that cannot be read."""
+        """Return what is asked. Raises SourceError for an input or schemas that cannot be read."""
         profile = self.profile or self.profile_limit is not None or bool(self.profile_sort)
         return Question(
             sys.stdin.read() if self.query is None else self.query,
@@ -80,6 +81,7 @@ class Flags:
             self._document(),
             0 if self.v0_compatible else 1,
             strict=self.strict,
+            schemas=load_schemas(self.schema),
             strict_builtin_errors=self.strict_builtin_errors,
             show_builtin_errors=self.show_builtin_errors,
             package=self.package,
@@ -136,6 +138,7 @@ _PATH: Final = click.Path(path_type=Path)
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="How often; measures become statistics.")
 @click.option("--timeout", callback=limits.duration, default="0", metavar="DURATION", help="End an evaluation that takes longer (`1.5s`).")
 @click.option("--pretty-limit", type=click.IntRange(0), default=80, metavar="N", help="Characters of a table's values; 0 for all.")
+@click.option("--schema", "-s", type=_PATH, metavar="PATH", help="JSON schema of the input, or a directory of them.")
 @click.option("--v0-compatible", is_flag=True, help="Read policies and query as Rego v0.")
 @sending_flags
 def eval_command(**flags: Any) -> None:

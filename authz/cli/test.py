@@ -66,6 +66,7 @@ class Flags:
     explain: str | None
     bundle: bool
     var_values: bool
+    schema: Path | None
     v0_compatible: bool
     send: Send | None
 
@@ -110,6 +111,7 @@ class Flags:
 @click.option("--explain", type=click.Choice(list(map(str, Explain))), help="Show the traces of tests that fail.")
 @click.option("--var-values", is_flag=True, help="Show the values of variables in traces; elsewhere they are shown always.")
 @click.option("--bundle", "-b", is_flag=True, help="As OPA's; policies are always loaded as bundles are.")
+@click.option("--schema", "-s", type=click.Path(path_type=Path), metavar="PATH", help="JSON schema of the input, or a directory of them.")
 @click.option("--v0-compatible", is_flag=True, help="Read policies as Rego v0.")
 @sending_flags
 def test(**values: Any) -> None:
@@ -119,7 +121,8 @@ def test(**values: Any) -> None:
     source = loading.load(flags.paths)
     version = 0 if flags.v0_compatible else 1
     try:
-        suite = compile_suite(source.modules, source.data, version, prints=not flags.bench, send=flags.send)
+        schemas = loading.load_schemas(flags.schema)
+        suite = compile_suite(source.modules, source.data, version, prints=not flags.bench, send=flags.send, schemas=schemas)
     except CompileError as error:
         raise loading.explained(error, source.modules, version) from None
     for _ in range(flags.count):

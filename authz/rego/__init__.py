@@ -14,6 +14,7 @@ from authz.rego.artifact import ReadSet, TableInfo
 from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError
 from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
 from authz.rego.strict import refuse_unused
+from authz.rego.types import Schemas
 from authz.rego.values import FALSE, NULL, TRUE, Document, Object, Set, Value, from_json, to_json
 
 
@@ -26,6 +27,7 @@ def compile(  # noqa: PLR0913 - the options of one operation
     entrypoints: Iterable[str] = (),
     volatile: Iterable[str] = (),
     prints: bool = False,
+    schemas: Schemas | None = None,
 ) -> Policy:
     """Compile modules (source text by file name) with base data.
 
@@ -33,10 +35,10 @@ def compile(  # noqa: PLR0913 - the options of one operation
     out tables, folding and inlining; both must decide alike. Every path in `entrypoints` must be a rule. Base data at the
     paths in `volatile` (such as `acl/users`) can be replaced later (`Policy.with_data`); it is looked up, not made into tables.
     `prints`: `print` writes to the output of an evaluation that has one; a policy that prints has no tables then, which skip what
-    cannot hold. Raises CompileError.
+    cannot hold. `schemas`: what does not fit the JSON schemas that METADATA blocks name is refused, too. Raises CompileError.
     """
     with compiler.collector_paused():
-        source = replace(compiler.make_source(modules, data, rego_version, optimize, volatile), prints=prints)
+        source = replace(compiler.make_source(modules, data, rego_version, optimize, volatile), prints=prints, schemas=schemas)
         planned = compiler.plan_source(source)
         source = replace(source, optimize=optimize and not compiler.does_print(planned))
         if strict:
@@ -49,5 +51,5 @@ def compile(  # noqa: PLR0913 - the options of one operation
 
 __all__ = [
     "FALSE", "NULL", "TRUE", "UNDEFINED", "BuiltinError", "CompileError", "Diagnostic", "Document", "EntryPoint", "EvalError", "Object",
-    "Policy", "ReadSet", "Set", "TableInfo", "Undefined", "Value", "compile", "from_json", "to_json",
+    "Policy", "ReadSet", "Schemas", "Set", "TableInfo", "Undefined", "Value", "compile", "from_json", "to_json",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from authz.rego.purity import is_print
 from authz.rego.reads import read_sets
 from authz.rego.tables.expressions import World
 from authz.rego.tables.table import Table, TableBuilder
+from authz.rego.types import Schemas
 from authz.rego.values import EMPTY_OBJECT, Document, Value, from_json
 
 
@@ -50,6 +51,7 @@ class Source:
     optimize: bool
     volatile: tuple[Path, ...] = ()
     """Paths of base data (from `data`) that may be replaced later: they are looked up, never folded into code or tables."""
+    schemas: Schemas | None = None
 
     prints: bool = False
 
@@ -81,7 +83,7 @@ def parse_source(source: Source, grammar: type[HeaderParser] = HeaderParser) -> 
 
 def plan_source(source: Source) -> Planned:
     """Parse and plan. Raises CompileError."""
-    return plan_modules(parse_source(source), prints=source.prints)
+    return plan_modules(parse_source(source), prints=source.prints, schemas=source.schemas)
 
 
 def does_print(planned: Planned) -> bool:

@@ -40,11 +40,12 @@ class Planned:
         return names.Globals(header.package, names.imported(header), self.packages.get(header.package, frozenset()), functions)
 
 
-def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False) -> Planned:
-    """Plan every rule. Raises CompileError with what is wrong with any of them, pass by pass."""
+def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False, schemas: types.Schemas | None = None) -> Planned:
+    """Plan every rule. Schemas only let more be refused. Raises CompileError with what is wrong with any of them, pass by pass."""
     scopes = names.global_names(modules)
     findings = errors.Findings()
-    expanded = metadata.expand_metadata(modules, scopes)
+    annotations = metadata.collect(modules)
+    expanded = metadata.expand_metadata(modules, scopes, annotations)
     resolved = [_resolve_module(module, scopes[module.file], findings) for module in expanded]
     findings.check()
     tree = program.build(resolved)
@@ -57,7 +58,8 @@ def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False) -> 
     findings.check()
     uses = {path: sorted(set(used_groups(plan, tree, replaced=True))) for path, plan in plans.items()}
     order = tuple(group.path for group in program.check_recursion(tree, uses))
-    typing = types.check_rules((definition for path in order for definition in definitions[path]), uses, findings)
+    ordered = [definition for path in order for definition in definitions[path]]
+    typing = types.check_rules(ordered, uses, findings, None if schemas is None else types.SchemaTypes(schemas, annotations))
     findings.check()
     packages = {scope.package: scope.rules for scope in scopes.values()}
     return Planned(tree, plans, order, arity, packages, typing, prints)
@@ -136,7 +138,7 @@ class _Definer:
         own = tuple(literal for literal in body if not _is_pattern(literal)) if args else body
         key = terms[size] if head.key is not None else None
         value = terms[-1] if head.value is not None else None
-        self.flat.append(types.Definition(path, terms[:size], args, own, key, value))
+        self.flat.append(types.Definition(path, terms[:size], args, own, key, value, member.rule))
 
     def _arguments(
         self, args: tuple[Term, ...], expander: Expander

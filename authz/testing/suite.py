@@ -23,6 +23,7 @@ from authz.rego.pending import HttpRequest, Memory, asking
 from authz.rego.planner import Planned, plan_modules
 from authz.rego.policy import Policy
 from authz.rego.render import to_text
+from authz.rego.types import Schemas
 from authz.rego.values import TRUE, Document, Object, Value
 from authz.testing.cases import Names, cases_of, names_of
 from authz.testing.discovery import Path, RegoTest, discover
@@ -36,8 +37,14 @@ Send = Callable[[HttpRequest, int], Object]
 """Returns the answer to a request that a test's evaluation makes at a time (ns). Raises EvalError."""
 
 
-def compile_suite(
-    modules: Mapping[str, str], data: Document, rego_version: int = 1, *, prints: bool = True, send: Send | None = None
+def compile_suite(  # noqa: PLR0913 - the options of one suite
+    modules: Mapping[str, str],
+    data: Document,
+    rego_version: int = 1,
+    *,
+    prints: bool = True,
+    send: Send | None = None,
+    schemas: Schemas | None = None,
 ) -> Suite:
     """Compile modules with their tests. Raises CompileError, also for a rule that stands where the data has a value.
 
@@ -46,7 +53,7 @@ def compile_suite(
     """
     source = replace(compiler.make_source(modules, data, rego_version, optimize=False), prints=prints)
     parsed, tests = discover(parse_with_spans(source))
-    planned = plan_modules(parsed, prints=prints)
+    planned = plan_modules(parsed, prints=prints, schemas=schemas)
     conflicts = data_conflicts(planned.program.groups, source.data)
     if conflicts:
         raise CompileError(conflicts)

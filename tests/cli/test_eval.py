@@ -383,8 +383,15 @@ def test_values_in_tables_are_cut_as_wanted() -> None:
     assert "│ [1,2,3] │" in ask("-f", "pretty", "--pretty-limit", "0", "x := [1, 2, 3]").stdout
 
 
-@pytest.mark.parametrize("flag", ["--capabilities", "--partial", "--schema", "--target", "--optimize", "--unknowns", "--instrument"])
+@pytest.mark.parametrize("flag", ["--capabilities", "--partial", "--target", "--optimize", "--unknowns", "--instrument"])
 def test_a_flag_that_is_not_supported_is_refused(flag: str) -> None:
     done = ask(flag, "x", "1")
     assert (done.exit_code, done.stdout) == (2, "")
     assert f"No such option '{flag}'" in done.stderr
+
+
+def test_a_query_is_held_against_the_schema_of_the_input(tmp_path: Path) -> None:
+    write(tmp_path, {"schema.json": '{"type": "string"}'})
+    assert ask("input == 1", "--schema", tmp_path / "schema.json").exit_code == 0
+    result = ask("input.x", "--schema", tmp_path / "schema.json", "--format", "pretty")
+    assert (result.exit_code, "rego_type_error: undefined ref: input.x" in result.stderr) == (2, True)

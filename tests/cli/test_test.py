@@ -390,3 +390,11 @@ def test_traces_of_failures_are_shown_on_demand(policies: Path) -> None:
 )
 def test_durations_are_written_as_go_writes_them(duration_ns: int, text: str) -> None:
     assert duration_text(duration_ns) == text
+
+
+def test_schemas_are_held_against_the_policies(tmp_path: Path) -> None:
+    text = "package a\n\np if input.x == 1\n\ntest_p if p\n"
+    write(tmp_path, {"policies/a_test.rego": text, "schema.json": '{"properties": {"y": {"type": "string"}}}'})
+    assert run_tests(tmp_path / "policies").exit_code == 2
+    result = run_tests(tmp_path / "policies", "--schema", tmp_path / "schema.json")
+    assert (result.exit_code, "rego_type_error" in result.output) == (1, True)

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 
 from authz.rego.errors import CompileError, Findings
 from authz.rego.expand import FlatBody
-from authz.rego.nodes import Scalar, Term
+from authz.rego.nodes import Rule, Scalar, Term
 from authz.rego.safety import term_vars
 from authz.rego.types.bodies import BodyChecker, new_scope_types
 from authz.rego.types.documents import DocumentTypes, Path
 from authz.rego.types.faults import Fault
 from authz.rego.types.model import ANY, BOOLEAN, Type, function, object_, set_
 from authz.rego.types.replacing import Replacements, Uses
+from authz.rego.types.schemas import Schemas, SchemaTypes
 from authz.rego.types.scope import Scope, Shared
 from authz.rego.types.unify import Unifier
+from authz.rego.values import Value
 
-__all__ = ["Definition", "Typing", "check_query", "check_rules"]
+__all__ = ["Definition", "SchemaTypes", "Schemas", "Typing", "check_query", "check_rules"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,17 @@ class Definition:
     body: FlatBody
     key: Term | None
     value: Term | None
+    rule: Rule
+
+    @property
+    def ground(self) -> Path:
+        """The leading keys that are constants."""
+        constants: list[Value] = []
+        for key in self.keys:
+            if not isinstance(key, Scalar):
+                break
+            constants.append(key.value)
+        return tuple(constants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +62,53 @@ class Typing:
     replacements: Replacements
 
 
-def check_rules(definitions: Iterable[Definition], uses: Uses, findings: Findings) -> Typing:
+def check_rules(definitions: Iterable[Definition], uses: Uses, findings: Findings, schemas: SchemaTypes | None) -> Typing:
     """Return the types of the rules, given those that a rule uses before it; add what is wrong to the findings."""
     typing = Typing(DocumentTypes(), Replacements(uses))
     unifier = Unifier()
+    if schemas is not None:
+        schemas.put_input(typing.documents)
     for definition in definitions:
-        checker = _checker(typing, unifier)
-        faults = checker.check(definition.body)
-        ground = _ground(definition.keys)
+        ground = definition.ground
         path = (*definition.path, *ground)
-        if faults:
-            # Rules that use this one would only repeat its mistake.
-            typing.documents.put_anything(path, is_ground=len(ground) == len(definition.keys))
-            with findings.collect():
-                raise _error(faults)
-            continue
-        kind = _type_made(definition, checker, len(ground))
-        if kind is not None:
-            typing.documents.insert(path, kind)
+        with findings.collect():
+            try:
+                kind = _checked(definition, typing, unifier, schemas)
+            except CompileError:
+                # Rules that use this one would only repeat its mistake.
+                typing.documents.put_anything(path, is_ground=len(ground) == len(definition.keys))
+                raise
+            if kind is not None:
+                typing.documents.insert(path, kind)
     return typing
+
+
+def _checked(definition: Definition, typing: Typing, unifier: Unifier, schemas: SchemaTypes | None) -> Type | None:
+    """Return the type of what a definition makes at its constant path. Raises CompileError."""
+    documents = typing.documents
+    if schemas is not None:
+        path = (*definition.path[1:], *definition.ground)
+        documents = schemas.over(documents, definition.rule, path)
+    checker = _checker(typing, documents, unifier)
+    faults = checker.check(definition.body)
+    if faults:
+        raise _error(faults)
+    return _type_made(definition, checker, len(definition.ground))
 
 
 def check_query(body: FlatBody, typing: Typing) -> None:
     """Raise CompileError for what is wrong with a query's ordered body."""
-    faults = _checker(typing, Unifier(), is_query=True).check(body)
+    faults = _checker(typing, typing.documents, Unifier(), is_query=True).check(body)
     if faults:
         raise _error(faults)
 
 
-def _checker(typing: Typing, unifier: Unifier, *, is_query: bool = False) -> BodyChecker:
-    return BodyChecker(Scope(Shared(unifier, typing.replacements), typing.documents, new_scope_types()), is_query=is_query)
+def _checker(typing: Typing, documents: DocumentTypes, unifier: Unifier, *, is_query: bool = False) -> BodyChecker:
+    return BodyChecker(Scope(Shared(unifier, typing.replacements), documents, new_scope_types()), is_query=is_query)
 
 
 def _error(faults: list[Fault]) -> CompileError:
     return CompileError(tuple(fault.diagnostic() for fault in faults))
-
-
-def _ground(keys: tuple[Term, ...]) -> Path:
-    """Return the leading constant steps."""
-    constants: list[object] = []
-    for key in keys:
-        if not isinstance(key, Scalar):
-            break
-        constants.append(key.value)
-    return tuple(constants)  # type: ignore[arg-type]
 
 
 def _type_made(definition: Definition, checker: BodyChecker, ground: int) -> Type | None:

@@ -237,7 +237,7 @@ class BodyChecker:
         match term:
             case Scalar() | Var():
                 return term
-            case Ref(Var("input"), args) if self.scope.documents.covered is None and all(isinstance(arg, Scalar) for arg in args):
+            case Ref(Var("input"), args) if self.scope.documents.is_input_open and all(isinstance(arg, Scalar) for arg in args):
                 return _ANYTHING
             case nodes.Array(items):
                 return nodes.Array(tuple(map(self.flat, items)), term.location)

@@ -58,6 +58,11 @@ class DocumentTypes:
         self.root = Node()
         self.covered = covered
 
+    @property
+    def is_input_open(self) -> bool:
+        """Whether nothing at all is known of the input."""
+        return self.covered is None and "input" not in self.root.children
+
     def put(self, path: Path, kind: Type) -> None:
         """Set the type at a path, whatever was there."""
         self._way(path)[-1].type = kind
@@ -86,6 +91,17 @@ class DocumentTypes:
             way[-1].known_extent = None
             way.append(way[-1].children.setdefault(step, Node()))
         return way
+
+    def typed_size(self, path: Path) -> int:
+        """Return how many steps of a path lead to something that has a type; all of them if nothing does."""
+        node = self.root
+        for size, step in enumerate(path, start=1):
+            if step not in node.children:
+                return len(path) if self.covered is None else self.covered.typed_size(path)
+            node = node.children[step]
+            if node.type is not None:
+                return size
+        return len(path)
 
     def at(self, root: str, steps: tuple[Term, ...]) -> Type | None:
         """Return the type of a reference to `data` or `input`; None if it cannot be told."""

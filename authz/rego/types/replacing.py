@@ -40,7 +40,7 @@ class Replacements:
         for path, kind in replaced.items():
             known = documents.at(path[0], tuple(map(Scalar, path[1:])))
             if not isinstance(known, FunctionType):
-                overlay.put(path, ANY if kind is None else either(known, kind) or ANY)
+                overlay.put(path, ANY if kind is None or known is None else either(known, kind) or ANY)
         return overlay
 
     def _all_dependents(self, target: Path) -> frozenset[Path]:

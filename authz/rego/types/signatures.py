@@ -78,6 +78,7 @@ indexof (haystack: string, needle: string) => output: number
 indexof_n (haystack: string, needle: string) => output: array[number]
 internal.member_2 (any, any) => boolean
 internal.member_3 (any, any, any) => boolean
+internal.print (array[set[any]]) => boolean
 internal.template_string (array[any]) => string
 intersection union (xs: set[set[any]]) => y: set[any]
 io.jwt.decode (jwt: string) => output: array<Object, Object, string>
