@@ -11,17 +11,21 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from pathlib import Path
 from time import time_ns
 from typing import Final
 
+import msgspec
 import uvloop
 
 from authz import __version__
 from authz.config import Config, ConfigError
 from authz.errors import AuthzError
 from authz.identity import IdentityConfig, SpiffeIdError
+from authz.outbound.allowlist import AllowList, AllowListError
+from authz.outbound.sender import Sender
+from authz.outbound.settings import SendSettings
 from authz.pdp import PDP, CacheConfig
 from authz.refresh.activation import Activation, SnapshotSettings
 from authz.refresh.compiler_process import compile_in_process
@@ -29,12 +33,14 @@ from authz.refresh.files import printable
 from authz.refresh.messages import CompileRequest, CompileResponse
 from authz.refresh.refresher import Refresher
 from authz.refresh.watcher import Watcher
+from authz.rego.pending import HTTP_SEND
 from authz.server import GrpcServer, HealthRegistry, HealthStatus, parse_address, serve
 from authz.server.admin import AdminServer
 from authz.server.check import AUTHORIZATION, CheckService
 from authz.server.health import OVERALL
 from authz.server.signals import Signals
 from authz.server.view import ProcessView
+from authz.server.waiting_checks import WaitingChecks
 from authz.telemetry.counters import ActivationCounters, CheckCounters
 from authz.telemetry.logs import LogWriter, configure_logs, log
 
@@ -56,13 +62,16 @@ class StartError(AuthzError):
 
 def run(config: Config) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
-    cache = CacheConfig(max_entries=config.cache.size, ttl_ns=round(config.cache.ttl_s * 1e9))
-    settings = SnapshotSettings(config.entrypoint, _identity(config), cache)
+    kept = config.cache
+    cache = CacheConfig(max_entries=kept.size, ttl_ns=round(kept.ttl_s * 1e9), allow_ttl_ns=round(kept.allow_ttl_s * 1e9))
+    sending = _sending(config)
+    sender = Sender(sending) if sending.allowed else None
+    settings = SnapshotSettings(config.entrypoint, _identity(config), cache, sender)
     paths = _existing(config.policies)
     log_writer = configure_logs(config.log.format, config.log.level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
-        uvloop.run(_serve(App(config, settings, paths, log_writer)))
+        uvloop.run(_serve(App(config, settings, paths, log_writer, sender)))
     finally:
         log_writer.close()
     return 0
@@ -73,6 +82,14 @@ def _identity(config: Config) -> IdentityConfig:
         return IdentityConfig.parse(config.identity.xfcc_mode, config.identity.trusted_proxies)
     except SpiffeIdError as error:
         raise ConfigError(f"field `identity.trusted_proxies`: {error}") from error
+
+
+def _sending(config: Config) -> SendSettings:
+    fields = msgspec.structs.asdict(config.http_send)
+    try:
+        return SendSettings(AllowList(fields.pop("allow_hosts")), **fields)
+    except AllowListError as error:
+        raise ConfigError(f"field `http_send.allow_hosts`: {error}", help=error.help) from error
 
 
 def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
@@ -86,7 +103,7 @@ def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
 
 async def _serve(app: App) -> None:
     signals = Signals(abort=app.abort, reload=app.refresher.request)
-    async with app.administering(), app.watching():
+    async with app.administering(), app.watching(), app.sending():
         if await app.activate_first(signals.stop):
             async with app.listening(), app.refreshing():
                 await signals.stop.wait()
@@ -97,19 +114,23 @@ async def _serve(app: App) -> None:
 class App:
     """The parts of one process, wired; each method is a phase of its life, in this order."""
 
-    def __init__(self, config: Config, settings: SnapshotSettings, paths: tuple[Path, ...], log_writer: LogWriter) -> None:
+    def __init__(
+        self, config: Config, settings: SnapshotSettings, paths: tuple[Path, ...], log_writer: LogWriter, sender: Sender | None
+    ) -> None:
         self._config = config
         self._paths = paths
         self._addresses = [parse_address(text) for text in config.addr]
         self._log_writer = log_writer
+        self._sender = sender
         self._pdp = PDP()
         self._health = HealthRegistry()
         checks, activations = CheckCounters(), ActivationCounters()
         activation = Activation(self._pdp, settings, time_ns, self._on_active)
         self.refresher = Refresher(", ".join(config.policies), self._compile, activation.activate, activations, time_ns)
         self._admin_addr = ""
-        self._view = ProcessView(self._pdp, self.refresher, checks, activations, log_writer)
-        self._service = CheckService(self._pdp, checks).service() | self._health.service()
+        waiting = None if sender is None else WaitingChecks(self._pdp, sender)
+        self._view = ProcessView(self._pdp, self.refresher, checks, activations, log_writer, sender=sender, waiting=waiting)
+        self._service = CheckService(self._pdp, checks, waiting).service() | self._health.service()
 
     @asynccontextmanager
     async def administering(self) -> AsyncIterator[None]:
@@ -163,6 +184,10 @@ class App:
         async with _running(self._follow(watcher)):
             yield
 
+    def sending(self) -> AbstractAsyncContextManager[object]:
+        """Be able to send the requests of policies meanwhile; until the last check is drained."""
+        return nullcontext() if self._sender is None else self._sender
+
     async def activate_first(self, stop: asyncio.Event) -> bool:
         """Activate the first policy, or raise StartError; false if `stop` came before it was done."""
         first = asyncio.create_task(self.refresher.refresh())
@@ -199,6 +224,9 @@ class App:
     def _on_active(self) -> None:
         for name in (OVERALL, AUTHORIZATION):
             self._health.set(name, HealthStatus.SERVING)
+        snapshot = self._pdp.snapshot
+        if self._sender is None and snapshot is not None and HTTP_SEND in snapshot.entry.reads.nondeterministic:
+            log(logger, "warn", "the policy calls http.send, which fails: no host is allowed", field="http_send.allow_hosts")
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from authz.bundle.json_text import DocumentError, parse_json
 from authz.bundle.yaml_text import parse_yaml
 from authz.errors import AuthzError, ErrorCode
 from authz.identity import XfccMode
+from authz.rego.pending import MAX_REQUESTS
 from authz.telemetry.logs import LogFormat, LogLevel
 
 MAX_CONFIG_BYTES: Final = 2**20
@@ -26,8 +27,12 @@ MIN_POLL_S: Final = 0.1
 MAX_CACHE_ENTRIES: Final = 1_000_000
 
 Duration = Annotated[float, msgspec.Meta(gt=0, le=MAX_DURATION_S)]
+DurationOrNone = Annotated[float, msgspec.Meta(ge=0, le=MAX_DURATION_S)]
 PollInterval = Annotated[float, msgspec.Meta(ge=MIN_POLL_S, le=MAX_DURATION_S)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_CACHE_ENTRIES)]
+RequestCount = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+WaitingCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+ByteCount = Annotated[int, msgspec.Meta(ge=0, le=2**30)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -49,10 +54,11 @@ class IdentitySettings(_Section, frozen=True, forbid_unknown_fields=True):
 
 
 class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
-    """The decision cache; `size` 0 turns it off."""
+    """The decision cache; `size` 0 turns it off. `allow_ttl_s` 0: what was allowed is not remembered."""
 
     size: Count = 8192
     ttl_s: Duration = 5.0
+    allow_ttl_s: DurationOrNone = 0.0
 
 
 class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +67,21 @@ class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
     watch: bool = True
     poll_s: PollInterval = 5.0
     compile_timeout_s: Duration = 60.0
+
+
+class HttpSendSettings(_Section, frozen=True, forbid_unknown_fields=True):
+    """What policies may ask others (`authz.outbound.settings.SendSettings`); no allowed host turns `http.send` off."""
+
+    allow_hosts: tuple[Text, ...] = ()
+    allow_http: bool = False
+    allow_insecure_tls: bool = False
+    tls_files: tuple[Text, ...] = ()
+    timeout_s: Duration = 5.0
+    check_timeout_s: Duration = 10.0
+    max_requests_per_check: RequestCount = MAX_REQUESTS
+    max_waiting_checks: WaitingCount = 256
+    max_response_bytes: ByteCount = 2**20
+    max_cache_bytes: ByteCount = 2**24
 
 
 class LogSettings(_Section, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +104,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     identity: IdentitySettings = IdentitySettings()
     cache: CacheSettings = CacheSettings()
     reload: ReloadSettings = ReloadSettings()
+    http_send: HttpSendSettings = HttpSendSettings()
     log: LogSettings = LogSettings()
 
     @property

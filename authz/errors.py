@@ -18,6 +18,7 @@ class Reason(StrEnum):
     BAD_DECISION = "bad_decision"
     BAD_REQUEST = "bad_request"
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    OVERLOADED = "overloaded"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from authz.rego.pending import Memory
 from authz.rego.values import Value
 
 Path = tuple[str, ...]
@@ -40,6 +41,9 @@ class FakeEntryPoint:
         self.seen.append(document)
         self.times.append(now_ns)
         return self.rule(document)
+
+    def evaluate_with(self, memory: Memory, document: Value, now_ns: int) -> Value | None:
+        raise AssertionError("it asks nobody")
 
 
 @dataclass(slots=True)

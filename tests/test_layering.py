@@ -20,7 +20,7 @@ SOURCES: Final = {
 TREES: Final = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 
 DECIDING: Final = ("errors", "rego", "testing", "identity", "bundle", "extauthz", "pdp")
-WAITING: Final = ("telemetry", "refresh", "server", "config", "app", "cli")
+WAITING: Final = ("telemetry", "outbound", "refresh", "server", "config", "app", "cli")
 FORBIDDEN_TO_DECIDING: Final = frozenset(
     {"asyncio", "socket", "time", "logging", "threading", "subprocess", "uvloop", "aiohttp", "grpc", "ngh2"}
 )
@@ -72,6 +72,12 @@ def test_a_module_imports_only_its_own_row_and_the_rows_it_may(module: str) -> N
 @pytest.mark.parametrize("module", [name for name in SOURCES if row_of(name) in DECIDING])
 def test_what_decides_waits_for_nothing_and_reads_no_clock(module: str) -> None:
     assert {name.split(".")[0] for name in imported(module)} & FORBIDDEN_TO_DECIDING == set()
+
+
+def test_only_tests_of_policies_and_commands_observe_evaluations() -> None:
+    observed = "authz.rego.observed"
+    users = {module for module in SOURCES if any(f"{name}.".startswith(f"{observed}.") for name in imported(module))}
+    assert {row_of(module) for module in users if not f"{module}.".startswith(f"{observed}.")} == {"testing", "cli"}
 
 
 def test_one_module_of_the_server_knows_the_http2_library() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from authz import rego
+from authz.rego.formatting import format_source
 
 FOLDER = Path(__file__).resolve().parents[1] / "policies"
 ENTRY_POINT = "envoy/authz/allow"
@@ -34,6 +35,13 @@ def cases() -> list[str]:
 def policy(request: pytest.FixtureRequest) -> rego.Policy:
     data = json.loads((FOLDER / "data.json").read_text())
     return rego.compile(modules(), data, optimize=request.param, entrypoints=[ENTRY_POINT])
+
+
+@pytest.mark.parametrize(
+    "path", [path for folder in ("policies", "bench", "tests/e2e") for path in (FOLDER.parent / folder).rglob("*.rego")], ids=str
+)
+def test_the_policies_are_laid_out(path: Path) -> None:
+    assert format_source(path.name, path.read_text()) == path.read_text()
 
 
 def test_every_rule_file_has_tests_beside_it() -> None:

@@ -37,10 +37,25 @@ def load_any(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
     return policy_source(read_policy_files(paths, with_tests=with_tests))
 
 
-def compile_source(source: PolicySource, rego_version: int, *, strict: bool = False) -> rego.Policy:
-    """Compile. Raises CompileError with the parse errors of every file, each beside its source line."""
+def load_schemas(path: Path | None) -> rego.Schemas:
+    """Read the JSON schemas at a path, a file or a directory of files of any names; raises SourceError.
+
+    A single file is the input's schema. Without a path, only the schemas that annotations hold themselves count.
+    """
+    if path is None:
+        return rego.Schemas()
+    if path.is_dir():
+        files = {each.relative_to(path): each for each in sorted(path.rglob("*")) if each.is_file()}
+        return rego.Schemas({name.with_suffix("").parts: read_input(file) for name, file in files.items()})
+    return rego.Schemas({(): read_input(path)})
+
+
+def compile_source(
+    source: PolicySource, rego_version: int, *, strict: bool = False, prints: bool = False, schemas: rego.Schemas | None = None
+) -> rego.Policy:
+    """Compile; options as for `rego.compile`. Raises CompileError with the parse errors of every file, each beside its source line."""
     try:
-        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict)
+        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict, prints=prints, schemas=schemas)
     except CompileError as error:
         raise explained(error, source.modules, rego_version) from None
 

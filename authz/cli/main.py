@@ -13,6 +13,8 @@ COMMANDS: Final = {
     "compile": "authz.cli.compile:compile_command",
     "deps": "authz.cli.deps:deps",
     "eval": "authz.cli.eval:eval_command",
+    "explain": "authz.cli.explain:explain",
+    "fmt": "authz.cli.fmt:fmt",
     "serve": "authz.cli.serve:serve",
     "test": "authz.cli.test:test",
     "version": "authz.cli.version:version",

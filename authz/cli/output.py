@@ -76,19 +76,23 @@ def errors_json(error: AuthzError, limit: int = 0) -> list[dict[str, Any]]:
     """Return an error's findings as OPA writes them, at most `limit` of them unless that is 0."""
     if isinstance(error, CompileError):
         shown = error.diagnostics[: limit or None]
-        return [_error_json(item.message, item.code, item.location, item.help) for item in shown]
+        return [_error_json(item.message, item.code, item.location, item.help, item.details) for item in shown]
     if isinstance(error, EvalError):
         return [_error_json(error.message, error.code, error.location, None)]
     return [_error_json(error.message, error.code, None, error.help)]
 
 
-def _error_json(message: str, code: str, location: Location | None, help: str | None) -> dict[str, Any]:
+def _error_json(message: str, code: str, location: Location | None, help: str | None, lines: tuple[str, ...] = ()) -> dict[str, Any]:
     found: dict[str, Any] = {"message": message, "code": str(code)}
     if location is not None and location.row:
         found["location"] = location_json(location)
-    if help:
-        found["details"] = {"help": help}
-    return found
+    details = ({"help": help} if help else {}) | ({"lines": list(lines)} if lines else {})
+    return found | ({"details": details} if details else {})
+
+
+def plain_number(value: float) -> int | float:
+    """Return a number as Go prints it in JSON: a whole one without a fraction."""
+    return int(value) if value == int(value) else value
 
 
 _UNITS: Final = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))

@@ -5,14 +5,19 @@ Knows results and source lines; runs nothing and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import click
 
+from authz.cli.bench import Benchmark, go_name
 from authz.cli.output import duration_text, errors_json, location_json
+from authz.cli.trace_json import explanation_json
 from authz.rego.errors import source_line
+from authz.rego.observed.events import Event
+from authz.rego.observed.trace import lines
 from authz.rego.render import to_text
 from authz.testing import Case, Outcome, Result, Stop, Suite
 
@@ -26,21 +31,32 @@ Stops = Mapping[tuple[tuple[str, ...], tuple[str, ...]], Stop]
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A result and how long it took."""
+    """A result and how long it took; `trace` are the events to be shown of a failure, None if none are."""
 
     result: Result
     duration_ns: int
+    benchmark: Benchmark | None = None
+    trace: list[Event] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How results are shown: every test, the variables in traces, the names of benchmarks as Go's."""
+
+    verbose: bool = False
+    with_variables: bool = False
+    is_gobench: bool = False
 
 
 def json_report(results: list[Timed]) -> list[dict[str, Any]]:
     """Return the results as OPA's JSON reporter gives them."""
-    return [_json_result(timed.result, timed.duration_ns) for timed in results]
+    return [_json_result(timed) for timed in results]
 
 
-def _json_result(result: Result, duration_ns: int) -> dict[str, Any]:
-    test = result.test
+def _json_result(timed: Timed) -> dict[str, Any]:
+    result, test = timed.result, timed.result.test
     shown: dict[str, Any] = {
-        "location": location_json(test.location), "package": ".".join(test.package), "name": test.name, "duration": duration_ns,
+        "location": location_json(test.location), "package": ".".join(test.package), "name": test.name, "duration": timed.duration_ns,
     }  # fmt: skip
     if result.outcome is Outcome.FAIL:
         shown["fail"] = True
@@ -50,6 +66,12 @@ def _json_result(result: Result, duration_ns: int) -> dict[str, Any]:
         shown["error"] = errors_json(result.error)[0]
     if result.cases:
         shown["sub_results"] = _json_cases(result.cases)
+    if timed.trace is not None:
+        shown["trace"] = explanation_json(timed.trace)
+    if result.output:
+        shown["output"] = b64encode(result.output.encode()).decode()
+    if timed.benchmark is not None:
+        shown["benchmark_result"] = timed.benchmark.json()
     return shown
 
 
@@ -65,23 +87,21 @@ def _json_cases(cases: tuple[Case, ...]) -> dict[str, Any]:
 class Report:
     """The lines for a person."""
 
-    def __init__(self, suite: Suite, modules: Mapping[str, str], stops: Stops, verbose: bool) -> None:
+    def __init__(self, suite: Suite, modules: Mapping[str, str], stops: Stops, style: Style) -> None:
         self._suite = suite
         self._modules = modules
         self._stops = stops
-        self._verbose = verbose
+        self._style = style
 
     def lines(self, results: list[Timed]) -> Iterator[str]:
         """Yield failures (every test if verbose), the source of failures if verbose, and the counts."""
-        shown = [timed for timed in results if self._verbose or timed.result.outcome is not Outcome.PASS]
+        shown = [one for one in results if self._style.verbose or one.benchmark or one.result.outcome is not Outcome.PASS]
         yield from self._tests(shown)
         failures = [timed for timed in shown if timed.result.outcome is Outcome.FAIL]
-        if self._verbose and failures:
+        if self._style.verbose and failures:
             yield from (RULER, "FAILURES", RULER)
             for timed in failures:
-                yield _headline(timed)
-                yield from self._source(timed.result)
-                yield ""
+                yield from self._failure(timed)
         if shown:
             yield RULER
         yield from _counts(results)
@@ -89,19 +109,26 @@ class Report:
     def _tests(self, shown: list[Timed]) -> Iterator[str]:
         file = ""
         for timed in shown:
+            if timed.benchmark is not None:
+                name = timed.result.test.full_name
+                yield timed.benchmark.text(go_name(name) if self._style.is_gobench else name)
+                continue
             location = timed.result.test.location
             if file and file != location.file:
                 yield ""
             file = location.file
             yield f"{file}:{location.row}:"
-            yield _headline(timed)
-            yield from ("  " + line for line in self._below(timed.result))
+            yield headline(timed)
+            for case in timed.result.cases:
+                yield from _indented(self._case(timed.result, case, ()))
+            if timed.result.output:
+                yield from ("", *_indented(timed.result.output.strip().split("\n")), "")
+            yield from _indented(self._reason(timed.result))
 
-    def _below(self, result: Result) -> Iterator[str]:
+    def _reason(self, result: Result) -> Iterator[str]:
+        """Yield why a test failed that has no cases."""
         if result.error is not None:
             yield str(result.error)
-        for case in result.cases:
-            yield from self._case(result, case, ())
         if result.cases or result.outcome is not Outcome.FAIL:
             return
         stop = self._stops.get((result.test.path, ()))
@@ -110,8 +137,16 @@ class Report:
         elif result.detail:
             yield result.detail
 
+    def _failure(self, timed: Timed) -> Iterator[str]:
+        """Yield the source of a test that failed, and its trace."""
+        yield headline(timed)
+        yield from self._source(timed.result)
+        yield ""
+        if timed.trace:
+            yield from (*_indented(lines(timed.trace, with_variables=self._style.with_variables)), "")
+
     def _case(self, result: Result, case: Case, above: tuple[str, ...]) -> Iterator[str]:
-        if case.has_passed and not self._verbose:
+        if case.has_passed and not self._style.verbose:
             return
         indent = "  " * len(above)
         yield f"{indent}{case.name}: {_word(Outcome.PASS if case.has_passed else Outcome.FAIL)}"
@@ -142,10 +177,15 @@ class Report:
             yield f"{'>' if row in marked else ' '}{row:5d} | {text[row - 1]}".rstrip()
 
 
-def _headline(timed: Timed) -> str:
+def headline(timed: Timed) -> str:
+    """Return the name, the outcome and the duration of a test."""
     result = timed.result
     duration = "" if result.outcome is Outcome.SKIPPED else f" ({duration_text(timed.duration_ns)})"
     return f"{result.test.full_name}: {_word(result.outcome)}{duration}"
+
+
+def _indented(shown: Iterable[str]) -> Iterator[str]:
+    return ("  " + line for line in shown)
 
 
 def _word(outcome: Outcome) -> str:

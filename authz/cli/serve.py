@@ -23,6 +23,7 @@ _FIELDS: Final = {
     "xfcc_mode": "identity.xfcc_mode",
     "trusted_proxy": "identity.trusted_proxies",
     "cache_ttl": "cache.ttl_s",
+    "cache_allow_ttl": "cache.allow_ttl_s",
     "cache_size": "cache.size",
     "log_format": "log.format",
     "log_level": "log.level",
@@ -43,7 +44,8 @@ _FIELDS: Final = {
     "--xfcc-mode", type=click.Choice([mode.value for mode in XfccMode]), help="What Envoy does with XFCC.  [default: append_forward]"
 )
 @click.option("--trusted-proxy", multiple=True, metavar="SPIFFE_ID", help="May vouch for the hops before it; repeatable.")
-@click.option("--cache-ttl", type=float, metavar="SECONDS", help="How long a decision is remembered.  [default: 5]")
+@click.option("--cache-ttl", type=float, metavar="SECONDS", help="How long a denial is remembered.  [default: 5]")
+@click.option("--cache-allow-ttl", type=float, metavar="SECONDS", help="How long what was allowed is remembered.  [default: 0, not at all]")
 @click.option("--cache-size", type=int, metavar="N", help="How many decisions are remembered; 0 for none.  [default: 8192]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of log lines.  [default: text]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warn", "error"]), help="Lowest level logged.  [default: info]")

@@ -2,8 +2,9 @@
 
 from authz.pdp.cache import CacheConfig, DecisionCache
 from authz.pdp.decision import CacheUse, Decision
-from authz.pdp.pdp import PDP
-from authz.pdp.snapshot import EntryPoint, Policy, Reads, Snapshot, Table
+from authz.pdp.evaluation import EntryPoint, Reads, Responses, Table
+from authz.pdp.pdp import PDP, Suspended, Suspension, failed, failed_by
+from authz.pdp.snapshot import Policy, Snapshot
 
 __all__ = [
     "PDP",
@@ -14,6 +15,11 @@ __all__ = [
     "EntryPoint",
     "Policy",
     "Reads",
+    "Responses",
     "Snapshot",
+    "Suspended",
+    "Suspension",
     "Table",
+    "failed",
+    "failed_by",
 ]

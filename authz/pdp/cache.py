@@ -1,7 +1,8 @@
-"""Remembers denials for a while: who retries a denied call in a loop should not cost an evaluation each time.
+"""Remembers decisions for a while: who retries a denied call in a loop should not cost an evaluation each time.
 
 Sound because the key is everything that the policy reads and a cache belongs to one snapshot. It knows no policy and no clock:
-callers say what time it is, and put in only what may be remembered.
+callers say what time it is, and put in only what may be remembered. A check is evaluated without waiting for anything, so of equal
+checks that arrive at once the first evaluates and the others find its decision: nothing need hold them back.
 """
 
 from __future__ import annotations
@@ -21,29 +22,42 @@ _OVERHEAD: Final = 64
 # Entries that were hit again may take up to this part of the cache.
 _PROTECTED_PARTS: Final = 4, 5
 
+JITTER: Final = 8
+"""Lifetimes end up to an eighth early, by key: what was learnt in one burst is not forgotten in one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CacheConfig:
     """How much is remembered, and for how long.
 
     `max_key_bytes` bounds one entry (its key and its response), so memory stays below `max_entries` times that. No entries: no cache.
+    `ttl_ns` is for denials; `allow_ttl_ns`, for what was allowed, is how long a right may outlive what it came from, so it is 0 (not
+    remembered) unless an operator says otherwise.
     """
 
     max_entries: int = 8192
     ttl_ns: int = 5_000_000_000
     max_key_bytes: int = 4096
+    allow_ttl_ns: int = 0
+
+    @property
+    def remembers(self) -> bool:
+        """Tell whether anything at all is remembered."""
+        return self.max_entries > 0 and max(self.ttl_ns, self.allow_ttl_ns) > 0
 
 
 class Entry:
-    """A remembered denial."""
+    """A remembered decision."""
 
-    __slots__ = ("error", "reason", "response", "stored_ns")
+    __slots__ = ("allowed", "error", "expires_ns", "reason", "response", "stored_ns")
 
-    def __init__(self, response: bytes, reason: Reason, error: str | None, stored_ns: int) -> None:
+    def __init__(self, response: bytes, allowed: bool, reason: Reason, error: str | None, stored_ns: int) -> None:
         self.response = response
+        self.allowed = allowed
         self.reason = reason
         self.error = error
         self.stored_ns = stored_ns
+        self.expires_ns = stored_ns
 
 
 class DecisionCache:
@@ -77,7 +91,7 @@ class DecisionCache:
         if entry is None:
             self.misses += 1
             return None
-        if not 0 <= now_ns - entry.stored_ns < self._config.ttl_ns:
+        if not entry.stored_ns <= now_ns < entry.expires_ns:
             del segment[key]
             self.expirations += 1
             self.misses += 1
@@ -111,9 +125,11 @@ class DecisionCache:
         return left >= 0
 
     def put(self, key: Key, entry: Entry) -> None:
-        """Remember a denial, unless it is too large."""
-        if len(entry.response) + weight(key) > self._config.max_key_bytes:
+        """Remember a decision, unless it is too large or of a kind that is not remembered."""
+        lifetime_ns = self._config.allow_ttl_ns if entry.allowed else self._config.ttl_ns
+        if not lifetime_ns or len(entry.response) + weight(key) > self._config.max_key_bytes:
             return
+        entry.expires_ns = entry.stored_ns + lifetime_ns - lifetime_ns // JITTER * (hash(key) & 0xFF) // 0xFF
         self._protected.pop(key, None)
         self._probation.pop(key, None)
         self._probation[key] = entry

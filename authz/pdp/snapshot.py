@@ -5,55 +5,28 @@ Knows how the parts belong together; neither where policies come from nor when o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from authz.extauthz import Answers, IdentitySource, InputConfig, Projection
 from authz.identity import IdentityConfig, IdentityResolver
 from authz.pdp.cache import CacheConfig, DecisionCache
-from authz.rego.values import Value
-
-
-class Reads(Protocol):
-    """What an entry point can touch: prefixes below `input`, and the built-ins that do not depend on it alone."""
-
-    @property
-    def input(self) -> Sequence[tuple[str, ...]]: ...
-    @property
-    def nondeterministic(self) -> Sequence[str]: ...
-
-
-class Table(Protocol):
-    """How large an entry point's decision table is."""
-
-    @property
-    def rows(self) -> int: ...
-    @property
-    def columns(self) -> int: ...
-
-
-class EntryPoint(Protocol):
-    """A compiled rule that decides. `evaluate` returns None for undefined and raises EvalError."""
-
-    @property
-    def reads(self) -> Reads: ...
-    @property
-    def table(self) -> Table: ...
-    def evaluate(self, document: Value, now_ns: int, /) -> Value | None: ...
+from authz.pdp.evaluation import AskingEntryPoint, CompiledEntryPoint, EntryPoint, Responses, Table
+from authz.rego.pending import HTTP_SEND
 
 
 class Policy(Protocol):
     """A compiled policy."""
 
-    def entrypoint(self, path: str, /) -> EntryPoint: ...
+    def entrypoint(self, path: str, /) -> CompiledEntryPoint: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Snapshot:
     """One activated policy with what it needs to decide. Immutable, but for what it remembers.
 
-    The cache is the snapshot's own, so a swap empties it; None where decisions may not or need not be remembered.
+    The cache is the snapshot's own, so a swap empties it; None where decisions may not or need not be remembered. A check that
+    waits holds on to its snapshot, so the policy may be freed when the snapshot is gone, and not before.
     """
 
     revision: str
@@ -75,17 +48,22 @@ class Snapshot:
         identity: IdentityConfig | None = None,
         cache: CacheConfig | None = None,
         input: InputConfig | None = None,
+        responses: Responses | None = None,
     ) -> Snapshot:
         """Prepare a compiled policy to decide with one of its entry points.
 
+        With `responses`, an entry point that can call `http.send` stops for those that are not at hand; without, the call fails.
         Nothing is cached for a policy that reads the clock or calls any other non-deterministic built-in, nor for one whose reads
         are never the same twice.
         """
-        entry = policy.entrypoint(entrypoint)
+        rule = policy.entrypoint(entrypoint)
+        entry: EntryPoint = rule
+        if responses is not None and HTTP_SEND in rule.reads.nondeterministic:
+            entry = AskingEntryPoint(rule, responses)
         identities = IdentitySource(IdentityResolver(identity or IdentityConfig()))
         projection = Projection(entry.reads.input, identities, input or InputConfig())
         limits = cache or CacheConfig()
-        cacheable = projection.repeats and not entry.reads.nondeterministic and limits.max_entries > 0 and limits.ttl_ns > 0
+        cacheable = projection.repeats and not entry.reads.nondeterministic and limits.remembers
         return cls(
             revision=revision,
             entrypoint=entrypoint,

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from authz import rego
 from authz.identity import IdentityConfig
-from authz.pdp import PDP, CacheConfig, Snapshot
+from authz.pdp import PDP, CacheConfig, Responses, Snapshot
 from authz.refresh.messages import Compiled
 
 
@@ -24,28 +25,24 @@ class SnapshotSettings:
     entrypoint: str
     identity: IdentityConfig
     cache: CacheConfig
+    responses: Responses | None = None
 
 
 class Activation:
-    """Activates compiled policies, frees those that were replaced, and tells `on_active` when one is active."""
+    """Activates compiled policies, and tells `on_active` when one is active."""
 
     def __init__(self, pdp: PDP, settings: SnapshotSettings, now_ns: Callable[[], int], on_active: Callable[[], None]) -> None:
         self._pdp = pdp
         self._settings = settings
         self._now_ns = now_ns
         self._on_active = on_active
-        self._policy: rego.Policy | None = None
 
     async def activate(self, compiled: Compiled) -> None:
         """Make `compiled` the policy that decides; raises AuthzError and changes nothing if it cannot."""
-        policy, snapshot = await asyncio.to_thread(self._build, compiled)
-        self._pdp.activate(snapshot)
-        replaced, self._policy = self._policy, policy
+        self._pdp.activate(await asyncio.to_thread(self._build, compiled))
         self._on_active()
-        if replaced is not None:  # nobody is asking it: a check never outlives the turn of the loop it began in
-            await asyncio.to_thread(replaced.retire)
 
-    def _build(self, compiled: Compiled) -> tuple[rego.Policy, Snapshot]:
+    def _build(self, compiled: Compiled) -> Snapshot:
         settings = self._settings
         with _without_collections():
             policy = rego.Policy.from_bytes(compiled.policy)
@@ -56,8 +53,18 @@ class Activation:
                 activated_ns=self._now_ns(),
                 identity=settings.identity,
                 cache=settings.cache,
+                responses=settings.responses,
             )
-        return policy, snapshot
+        weakref.finalize(snapshot, _retire, policy).atexit = False
+        return snapshot
+
+
+def _retire(policy: rego.Policy) -> None:
+    """Free a policy whose snapshot is gone: it was replaced, and the last check that waited with it is decided."""
+    try:
+        asyncio.get_running_loop().run_in_executor(None, policy.retire)
+    except RuntimeError:  # no loop, so nobody whom it could hold up
+        policy.retire()
 
 
 @contextmanager

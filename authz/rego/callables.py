@@ -13,20 +13,32 @@ from authz.rego import errors, nodes
 from authz.rego.builtins import BUILTINS
 from authz.rego.builtins.registry import Builtin
 from authz.rego.errors import Findings, Stage
-from authz.rego.names import Globals, ground_path, head_text, original_name, path_text
+from authz.rego.names import Globals, dotted, ground_path, head_text, original_name, path_text
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.scopes import Scopes, Use
+from authz.rego.types.calls import wrong_number
 
 Names = tuple[str, ...]
 
 
 class Callables:
-    """The functions within reach of one module. `path_of` gives the full path of a global name, None if it is none here."""
+    """The functions within reach of one module.
 
-    def __init__(self, scope: Globals, scopes: Scopes, path_of: Callable[[str], Names | None], findings: Findings) -> None:
+    `path_of` gives the full path of a global name, None if it is none here; `resolved` a term with its names resolved.
+    """
+
+    def __init__(
+        self,
+        scope: Globals,
+        scopes: Scopes,
+        path_of: Callable[[str], Names | None],
+        resolved: Callable[[Term], Term],
+        findings: Findings,
+    ) -> None:
         self._globals = scope
         self._scopes = scopes
         self._path_of = path_of
+        self._resolved = resolved
         self._findings = findings
 
     # Calls
@@ -56,9 +68,15 @@ class Callables:
             self._report(message, call.location, Stage.DEPRECATION, f"write {help}")
         size = len(builtin.params)
         if not size <= len(call.args) <= size + spare:
-            params = ", ".join(param if isinstance(param, str) else "|".join(param) for param in builtin.params)
-            help = f"`{builtin.name}({params})` takes {_arguments(size)}, not {len(call.args)}"
-            self._report(f"{builtin.name}: arity mismatch", call.location, Stage.FUNCTIONS, help)
+            self._wrong_number(builtin, call, is_operand=not spare)
+
+    def _wrong_number(self, builtin: Builtin, call: nodes.Call, *, is_operand: bool) -> None:
+        size = len(builtin.params)
+        params = ", ".join(param if isinstance(param, str) else "|".join(param) for param in builtin.params)
+        help = f"`{builtin.name}({params})` takes {_arguments(size)}, not {len(call.args)}"
+        details = wrong_number(builtin.name, tuple(map(self._resolved, call.args)), is_operand=is_operand)
+        message = f"{builtin.name}: arity mismatch"
+        self._findings.add(errors.Diagnostic(errors.TYPE, message, call.location, help=help, details=details, check=Stage.FUNCTIONS))
 
     def report_shadowed(self, use: Use) -> None:
         """Report the call of a built-in whose name a variable has, in OPA's words for each place."""
@@ -103,7 +121,7 @@ class Callables:
 
     def target(self, target: Term) -> Ref | None:
         """Return what a `with` replaces: a path of `input` or `data`, or a built-in; None, and reported, if it can be neither."""
-        names = _dotted(target)
+        names = dotted(target)
         if names is not None:
             names = (self._path_of(names[0]) or names[:1]) + names[1:]
             if names[0] in {"input", "data"}:
@@ -117,16 +135,12 @@ class Callables:
 
     def replacement(self, target: Ref, item: nodes.With) -> Ref | None:
         """Return the function that replaces the one at `target`; None if the replacing term is a value."""
-        size = self._arity_of(target)
-        found = None if size is None else self._replacing_function(item.value)
-        if found is not None and self._arity_of(found) != size:
-            name = ".".join(ground_path(target)).removeprefix("builtin.")
-            help = f"it takes {_arguments(size or 0)}, as must what replaces it"
-            self._report(f"{name}: arity mismatch", item.location, Stage.TYPES, help)
-        return found
+        path = ground_path(target)
+        is_function = path[0] == "builtin" or path in self._globals.functions
+        return self._replacing_function(item.value) if is_function else None
 
     def _replacing_function(self, value: Term) -> Ref | None:
-        names = _dotted(value)
+        names = dotted(value)
         if names is None:
             return None
         path = self._path_of(names[0])
@@ -145,13 +159,6 @@ class Callables:
                 errors.COMPILE, message, location, help="make a function that calls it and replace that", check=Stage.MODIFIERS
             )
         return None if name in _OPERATORS else Ref(Var("builtin"), (Scalar(name),), location)
-
-    def _arity_of(self, ref: Ref) -> int | None:
-        """Return the number of arguments of the function at a reference; None for a document."""
-        root, *path = ground_path(ref)
-        if root == "builtin":
-            return len(BUILTINS[path[0]].params)
-        return self._globals.functions.get(tuple(path) if root == "function" else ("data", *path))
 
     def _report(self, message: str, location: Location, check: Stage, help: str | None = None) -> None:
         self._findings.report(errors.TYPE, message, location, help=help, check=check)
@@ -189,14 +196,3 @@ def _fault(name: str) -> str | None:
 
 def _arguments(size: int) -> str:
     return f"{size} argument" + ("" if size == 1 else "s")
-
-
-def _dotted(term: Term) -> Names | None:
-    """Return the names of a purely dotted term, else None."""
-    if isinstance(term, Var):
-        return (term.name,)
-    if isinstance(term, Ref) and isinstance(term.head, Var):
-        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
-        if len(parts) == len(term.args):
-            return (term.head.name, *parts)
-    return None

@@ -6,7 +6,7 @@ Owns the order of the stages and the options that change it. Each stage is a mod
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -14,11 +14,14 @@ from authz.rego import nodes, parser
 from authz.rego.artifact import Artifact, Entry, TableInfo
 from authz.rego.codegen import Code, Generator, scan_modifiers
 from authz.rego.optimize import optimized
-from authz.rego.planner import Planned, plan_modules
+from authz.rego.parse_imports import HeaderParser
+from authz.rego.planner import Planned, plan_modules, walk
 from authz.rego.program import Kind, Path
+from authz.rego.purity import is_print
 from authz.rego.reads import read_sets
 from authz.rego.tables.expressions import World
 from authz.rego.tables.table import Table, TableBuilder
+from authz.rego.types import Schemas
 from authz.rego.values import EMPTY_OBJECT, Document, Value, from_json
 
 
@@ -40,37 +43,66 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a policy is compiled from; kept so that a query can extend it later."""
+    """What a policy is compiled from; kept so that a query can extend it later. `prints`: `print` writes to an evaluation's output."""
 
     modules: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, int], ...]
     data: Value
     optimize: bool
+    volatile: tuple[Path, ...] = ()
+    """Paths of base data (from `data`) that may be replaced later: they are looked up, never folded into code or tables."""
+    schemas: Schemas | None = None
+
+    prints: bool = False
+
+    @property
+    def query_version(self) -> int:
+        """The Rego version of queries: that of the modules."""
+        return max((version for _, version in self.versions), default=1)
 
 
-def make_source(modules: Mapping[str, str], data: Document, rego_version: int | Mapping[str, int], optimize: bool) -> Source:
+def make_source(
+    modules: Mapping[str, str],
+    data: Document,
+    rego_version: int | Mapping[str, int],
+    optimize: bool,
+    volatile: Iterable[str] = (),
+) -> Source:
     """Return the source of a policy, its data as a value. Raises CompileError for data that is not JSON."""
     names = sorted(modules)
     versions = tuple((name, rego_version if isinstance(rego_version, int) else rego_version.get(name, 1)) for name in names)
-    return Source(tuple((name, modules[name]) for name in names), versions, EMPTY_OBJECT if data is None else from_json(data), optimize)
+    document = EMPTY_OBJECT if data is None else from_json(data)
+    paths = tuple(sorted(("data", *(step for step in path.split("/") if step)) for path in volatile))
+    return Source(tuple((name, modules[name]) for name in names), versions, document, optimize, paths)
 
 
-def parse_source(source: Source) -> tuple[nodes.Module, ...]:
+def parse_source(source: Source, grammar: type[HeaderParser] = HeaderParser) -> tuple[nodes.Module, ...]:
     versions = dict(source.versions)
-    return tuple(parser.parse_module(name, text, versions[name]) for name, text in source.modules)
+    return tuple(parser.parse_module(name, text, versions[name], grammar) for name, text in source.modules)
 
 
 def plan_source(source: Source) -> Planned:
     """Parse and plan. Raises CompileError."""
-    return plan_modules(parse_source(source))
+    return plan_modules(parse_source(source), prints=source.prints, schemas=source.schemas)
+
+
+def does_print(planned: Planned) -> bool:
+    """Tell whether an evaluation may print."""
+    return planned.prints and any(map(is_print, walk(tuple(planned.plans.values()))))
+
+
+def world_of(source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> World:
+    """Return what the tables of a policy may rely on."""
+    return World(source.data, mocked, overridden.union(source.volatile))
 
 
 def tables_of(planned: Planned, source: Source, overridden: frozenset[Path], mocked: frozenset[str]) -> tuple[Planned, dict[Path, Table]]:
     """Return the optimised plans and the tables of the rules that profit from one."""
     if not source.optimize:
         return planned, {}
-    better = optimized(planned, source.data, overridden)
-    builder = TableBuilder(better, World(source.data, mocked, overridden))
+    world = world_of(source, overridden, mocked)
+    better = optimized(planned, world.data, world.overridden)
+    builder = TableBuilder(better, world)
     made = {path: builder.build(better.plans[path]) for path in better.order}
     return better, {path: table for path, table in made.items() if table is not None}
 

@@ -15,7 +15,8 @@ from authz.rego.compiler import Source
 from authz.rego.nodes import NOWHERE, Location
 from authz.rego.planner import Planned, used_groups
 from authz.rego.plantext import plan_text, table_text
-from authz.rego.program import Path
+from authz.rego.program import Kind, Path
+from authz.rego.reads import read_sets
 from authz.rego.render import to_text
 from authz.rego.values import Boolean, Document, Null
 
@@ -31,7 +32,7 @@ def emit(
     rego_version: int | Mapping[str, int] = 1,
     entrypoints: Iterable[str] = (),
 ) -> str:
-    """Return the text of one stage: tokens, nodes, plan, tables or python. Raises CompileError.
+    """Return the text of one stage: tokens, nodes, plan, tables, reads or python. Raises CompileError.
 
     With entry points, plans and tables are those of the named rules and what they use.
     """
@@ -111,6 +112,23 @@ def _tables(source: Source, entries: Paths) -> Iterator[str]:
             yield f"no table for {'.'.join(path)}: its code is the shortest test"
 
 
+def _reads(source: Source, entries: Paths) -> Iterator[str]:
+    planned = compiler.plan_source(source)
+    found = read_sets(planned)
+    for path in shown(planned, entries):
+        if planned.plans[path].kind is Kind.FUNCTION:
+            continue
+        reads = found[path]
+        yield f"reads {'.'.join(path)}"
+        yield from (f"  input{_steps(steps)}" for steps in reads.input)
+        yield from (f"  data{_steps(steps)}" for steps in reads.data)
+        yield from (f"  non-deterministic {name}" for name in reads.nondeterministic)
+
+
+def _steps(path: tuple[str, ...]) -> str:
+    return "".join(f"[{to_text(step)}]" for step in path)
+
+
 def _python(source: Source, entries: Paths) -> Iterator[str]:
     planned = compiler.plan_source(source)
     shown(planned, entries)
@@ -122,5 +140,6 @@ STAGES: Final[dict[str, Callable[[Source, Paths], Iterator[str]]]] = {
     "nodes": _nodes,
     "plan": _plan,
     "tables": _tables,
+    "reads": _reads,
     "python": _python,
 }

@@ -57,7 +57,7 @@ _STAGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: `file:row:col: message`, the source line with a caret, and the likely fix.
+    """One finding: `file:row:col: message`, details below it, the source line with a caret, and the likely fix.
 
     `check` is the check that found it, where that is not the usual one for the code. `unknown` is the name that it is about,
     if that is one that means nothing.
@@ -68,6 +68,7 @@ class Diagnostic:
     location: Location
     source_line: str | None = None
     help: str | None = None
+    details: tuple[str, ...] = ()
     check: Stage | None = field(default=None, compare=False)
     unknown: str | None = field(default=None, compare=False)
 
@@ -80,9 +81,9 @@ class Diagnostic:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:
-        """Return what is shown: place and message, the source with a caret below, the fix."""
+        """Return what is shown: place and message, the details, the source with a caret below, the fix."""
         where = f"{self.location}: " if self.location.row else ""
-        lines = [f"{where}{self.code}: {self.message}"]
+        lines = [f"{where}{self.code}: {self.message}", *(f"\t{detail}" for detail in self.details)]
         if self.source_line is not None:
             lines += self._quoted(self.source_line)
         if self.help:

@@ -96,10 +96,11 @@ class FlatComprehension:
 
 
 class Expander:
-    """Expands the bodies of one rule; `arity` tells the declared number of a call's arguments."""
+    """Expands the bodies of one rule. `prints`: somebody listens to `print`; if not, it is erased, as in OPA."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, prints: bool = False) -> None:
         self.counter = 0
+        self.prints = prints
 
     def fresh(self, location: Location) -> Var:
         """Return a variable that no author can write."""
@@ -131,8 +132,10 @@ class Expander:
 
     def _literal(self, literal: nodes.Literal) -> list[FlatLiteral]:
         match literal.expr:
-            case nodes.SomeDecl() | nodes.TermExpr(nodes.Call(("print",))):
-                return []  # nobody listens to `print` here: it is erased, as OPA does without a print hook
+            case nodes.SomeDecl():
+                return []
+            case nodes.TermExpr(nodes.Call(("print",), args)):
+                return self._literal(self._printing(args, literal.location)) if self.prints else []
         before: list[FlatLiteral] = []
         withs = tuple(replace(item, value=self.term(item.value, before)) for item in literal.withs)
         extras: list[FlatLiteral] = []
@@ -150,8 +153,6 @@ class Expander:
                 return nodes.TermExpr(self.term(term, extras))
             case nodes.Unify(left, nodes.Call() as call) if not literal.negated:
                 return self._call_into(call, left, extras)
-            case nodes.Unify(nodes.Call() as call, right) if not literal.negated:
-                return self._call_into(call, right, extras)
             case nodes.Unify(left, right):
                 return nodes.Unify(self.term(left, extras), self.term(right, extras))
             case nodes.SomeIn(key, value, domain):
@@ -221,11 +222,17 @@ class Expander:
         items = tuple(Scalar(part) if isinstance(part, str) else self._singleton(part) for part in parts)
         return nodes.Call(("internal", "template_string"), (nodes.Array(items),), term.location)
 
+    def _printing(self, args: tuple[Term, ...], location: Location) -> nodes.Literal:
+        """Return `internal.print([{operand}, …])`, which always holds; an undefined operand is an empty set. As in OPA no `not` is left."""
+        call = nodes.Call(("internal", "print"), (nodes.Array(tuple(map(self._values, args)), location),), location)
+        return nodes.Literal(nodes.TermExpr(call), location=location)
+
     def _singleton(self, part: Term) -> Term:
-        """Return a set of the part's value. It is flat already, which `term` leaves as it is."""
-        if isinstance(part, Scalar):
-            return part
+        return part if isinstance(part, Scalar) else self._values(part, is_template=True)
+
+    def _values(self, part: Term, *, is_template: bool = False) -> Term:
+        """Return the set of a term's values: empty where it is undefined. It is flat already, which `term` leaves as it is."""
         result = self.fresh(part.location)
         literal = nodes.Literal(nodes.Unify(result, part), location=part.location)
         body = tuple(self.body((literal,)))
-        return FlatComprehension("set", None, result, body, part.location, is_template=True)  # type: ignore[return-value]
+        return FlatComprehension("set", None, result, body, part.location, is_template=is_template)  # type: ignore[return-value]

@@ -51,11 +51,15 @@ class Lowerer:
 
     def child(self) -> Lowerer:
         """Return a lowerer for a nested body, with everything known so far."""
-        child = Lowerer(self.program, self.arity, self.names, dict(self.env), self.ctx)
+        child = type(self)(self.program, self.arity, self.names, dict(self.env), self.ctx)
         child.known = dict(self.known)
         child.aliases = dict(self.aliases)
         child.visible = self.visible
         return child
+
+    def block(self) -> p.Block:
+        """Return the steps so far."""
+        return tuple(self.steps)
 
     # Bodies and literals
 
@@ -73,7 +77,7 @@ class Lowerer:
             expr = hoisted(literal.expr, self._held_in_front)
             inner = self.child()
             inner._expr(expr, literal.location)
-            self._check(p.NoSolution(tuple(inner.steps)), literal.location)
+            self._check(p.NoSolution(inner.block()), literal.location)
         else:
             self._expr(literal.expr, literal.location)
         self.ctx = outer
@@ -164,14 +168,14 @@ class Lowerer:
         value_name = self.names.fresh()
         inner.env[every.value.name] = p.Local(value_name)
         inner.body(every.body)  # type: ignore[arg-type]
-        self._check(p.Every(self.ctx, domain, key_name, value_name, tuple(inner.steps)), location)
+        self._check(p.Every(self.ctx, domain, key_name, value_name, inner.block()), location)
 
     # `and`, `or`, `not`
 
     def _nested(self, body: FlatBody) -> p.Block:
         inner = self.child()
         inner.body(body)
-        return tuple(inner.steps)
+        return inner.block()
 
     def _must_hold(self, operand: FlatOperand, location: Location) -> None:
         """Append what fails unless the operand has a solution; however many it has, the rest of the body runs once."""
@@ -276,7 +280,7 @@ class Lowerer:
         inner.body(term.body)
         key = None if term.key is None else inner.atom(term.key)
         value = inner.atom(term.value)
-        expr = p.Comprehension(self.ctx, term.kind, tuple(inner.steps), key, value, term.location)
+        expr = p.Comprehension(self.ctx, term.kind, inner.block(), key, value, term.location)
         local = p.Local(self.names.fresh())
         self.steps.append(p.Let(local.name, expr, term.location))
         return local

@@ -23,25 +23,41 @@ _CALLS: Final = frozenset({_RULE, _CHAIN})
 Path = tuple[Value, ...]
 
 
-def expand_metadata(modules: Iterable[nodes.Module], scopes: Mapping[str, Globals]) -> tuple[nodes.Module, ...]:
-    """Return the modules without calls of `rego.metadata`. Raises CompileError for a scope that is annotated twice."""
-    modules = tuple(modules)
-    known = _collected(modules)
+def expand_metadata(modules: Iterable[nodes.Module], scopes: Mapping[str, Globals], known: Annotations) -> tuple[nodes.Module, ...]:
+    """Return the modules, of which these are the annotations, without calls of `rego.metadata`."""
     return tuple(_expanded(module, scopes[module.file], known) for module in modules)
 
 
 @dataclass(slots=True)
-class _Annotations:
+class Annotations:
     """The annotations that count beyond the rule they stand before, by path."""
 
     documents: dict[Path, Annotation] = field(default_factory=dict)
     packages: dict[Path, Annotation] = field(default_factory=dict)
     subpackages: dict[Path, Annotation] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    """The package of each module."""
+
+    def around(self, package: Path, path: Path) -> Iterator[tuple[Path, Annotation]]:
+        """Yield what holds in the rules at a path but is not written at one of them alone, outwards; each with its path."""
+        if path in self.documents:
+            yield path, self.documents[path]
+        if package in self.packages:
+            yield package, self.packages[package]
+        for size in range(len(package), 0, -1):
+            if package[:size] in self.subpackages:
+                yield package[:size], self.subpackages[package[:size]]
+
+    def of_rule(self, rule: Rule, path: Path) -> list[Annotation]:
+        """Return what holds in a rule at a path, from the inside outwards."""
+        return [*_own(rule), *(annotation for _, annotation in self.around(self.files[rule.location.file], path))]
 
 
-def _collected(modules: Iterable[nodes.Module]) -> _Annotations:
-    known = _Annotations()
+def collect(modules: Iterable[nodes.Module]) -> Annotations:
+    """Return the annotations of all modules. Raises CompileError for a scope that is annotated twice."""
+    known = Annotations()
     for module in modules:
+        known.files[module.file] = module.package
         if not module.annotations:
             continue
         for annotation in module.annotations:
@@ -76,37 +92,36 @@ def _path(module: nodes.Module, rule: Rule) -> Path:
     return tuple(path)
 
 
-def _expanded(module: nodes.Module, scope: Globals, known: _Annotations) -> nodes.Module:
+def _expanded(module: nodes.Module, scope: Globals, known: Annotations) -> nodes.Module:
     is_something_else = "rego" in scope.rules or "rego" in scope.imports
     if is_something_else or not any(_calls(rule) for rule in module.rules):
         return module
     return replace(module, rules=tuple(_rule(module, rule, known) for rule in module.rules))
 
 
-def _rule(module: nodes.Module, rule: Rule, known: _Annotations) -> Rule:
+def _rule(module: nodes.Module, rule: Rule, known: Annotations) -> Rule:
     """Return a rule with its calls replaced; every link of an `else` chain has annotations of its own, which is none."""
     orelse = None if rule.orelse is None else _rule(module, rule.orelse, known)
     rule = replace(rule, orelse=orelse) if orelse is not rule.orelse else rule
     if not _calls(replace(rule, orelse=None)):
         return rule
-    own = sorted((each for each in rule.annotations if each.scope == "rule"), key=lambda each: each.location.row, reverse=True)
+    own = _own(rule)
     constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[-1].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
     rewritten = _Rewriter(constants).node(rule)
     assert isinstance(rewritten, Rule)
     return rewritten
 
 
-def _chain(module: nodes.Module, rule: Rule, own: list[Annotation], known: _Annotations) -> Value:
+def _own(rule: Rule) -> list[Annotation]:
+    """Return a rule's own annotations, the nearest first."""
+    return sorted((each for each in rule.annotations if each.scope == "rule"), key=lambda each: each.location.row, reverse=True)
+
+
+def _chain(module: nodes.Module, rule: Rule, own: list[Annotation], known: Annotations) -> Value:
     """Return the annotations from the rule outwards; the rule has an entry even without any."""
     path = _path(module, rule)
     links: list[tuple[Path, Annotation | None]] = [(path, annotation) for annotation in own] or [(path, None)]
-    if path in known.documents:
-        links.append((path, known.documents[path]))
-    if module.package in known.packages:
-        links.append((module.package, known.packages[module.package]))
-    for size in range(len(module.package), 0, -1):
-        if module.package[:size] in known.subpackages:
-            links.append((module.package[:size], known.subpackages[module.package[:size]]))
+    links += known.around(module.package, path)
     return tuple(_link(path, annotation) for path, annotation in links)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from authz.rego import errors, nodes
 from authz.rego.errors import Findings, Stage
-from authz.rego.nodes import Ref, Scalar, Var
+from authz.rego.nodes import Ref, Scalar, Term, Var
 from authz.rego.render import to_text
 from authz.rego.tokens import KEYWORDS
 from authz.rego.values import Value
@@ -65,7 +65,7 @@ def global_names(modules: Iterable[nodes.Module], findings: Findings) -> dict[st
     return {
         module.file: Globals(
             module.package,
-            _imports(module, findings),
+            imported(module, findings),
             frozenset(rules.get(module.package, ())),
             functions,
             documents,
@@ -109,7 +109,19 @@ def ground_path(ref: Ref) -> tuple[str, ...]:
     return tuple(path)
 
 
-def _imports(module: nodes.Module, findings: Findings) -> dict[str, tuple[str, ...]]:
+def dotted(term: Term) -> tuple[str, ...] | None:
+    """Return the names of a purely dotted term, else None."""
+    if isinstance(term, Var):
+        return (term.name,)
+    if isinstance(term, Ref) and isinstance(term.head, Var):
+        parts = [arg.value for arg in term.args if isinstance(arg, Scalar) and isinstance(arg.value, str)]
+        if len(parts) == len(term.args):
+            return (term.head.name, *parts)
+    return None
+
+
+def imported(module: nodes.Module, findings: Findings) -> dict[str, tuple[str, ...]]:
+    """Return the paths that a module's imports name; those that shadow another one are reported."""
     first: dict[str, nodes.Import] = {}
     for item in module.imports:
         known = first.setdefault(item.name, item)

@@ -18,14 +18,14 @@ from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
 from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
 
 # Binding strength of the infix operators; `in` is weaker than all of them, `=` and `:=` join expressions, not terms.
-_LEVELS: Final[dict[Kind, int]] = {
+LEVELS: Final[dict[Kind, int]] = {
     Kind.EQUAL: 1, Kind.NEQ: 1, Kind.LT: 1, Kind.LTE: 1, Kind.GT: 1, Kind.GTE: 1,
     Kind.OR: 2,
     Kind.AND: 3,
     Kind.PLUS: 4, Kind.MINUS: 4,
     Kind.MUL: 5, Kind.DIV: 5, Kind.REM: 5,
 }  # fmt: skip
-INFIX_KINDS: Final = frozenset(_LEVELS)
+INFIX_KINDS: Final = frozenset(LEVELS)
 
 MEMBER_2: Final = ("internal", "member_2")
 MEMBER_3: Final = ("internal", "member_3")
@@ -97,12 +97,12 @@ class TermParser(Cursor):
 
         Two stacks, not recursion: five levels of binding would cost as many frames a bracket.
         """
-        if self.token.kind not in _LEVELS:
+        if self.token.kind not in LEVELS:
             return first
         operands, operators = [first], list[Token]()
         start = self.infix_count
-        while (level := _LEVELS.get(self.token.kind, 0)) > 0:
-            while operators and _LEVELS[operators[-1].kind] >= level:
+        while (level := LEVELS.get(self.token.kind, 0)) > 0:
+            while operators and LEVELS[operators[-1].kind] >= level:
                 self._apply(operands, operators.pop())
             operators.append(self._operator_token(start))
             operands.append(self.term())

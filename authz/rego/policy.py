@@ -9,7 +9,8 @@ from __future__ import annotations
 import io
 import marshal
 import pickle
-from dataclasses import astuple
+from collections.abc import Callable
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from types import CodeType
@@ -21,13 +22,14 @@ from authz.rego.codegen import Generator, scan_modifiers
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
 from authz.rego.linker import RuleFunction, compiled, document_at, link
-from authz.rego.nodes import NOWHERE, Body
+from authz.rego.nodes import NOWHERE, Body, Module
+from authz.rego.pending import Memory
 from authz.rego.planlocals import used_names
 from authz.rego.planner import Planned, plan_query
 from authz.rego.pool import Pool
-from authz.rego.program import Path
+from authz.rego.program import Kind, Path
 from authz.rego.reads import merged, minimal
-from authz.rego.runtime import MAX_QUERY_STEPS, Context
+from authz.rego.runtime import MAX_QUERY_STEPS, Context, patched
 from authz.rego.terms import parse_value
 from authz.rego.values import Document, Value, from_json, to_json
 
@@ -67,13 +69,35 @@ class EntryPoint:
         self._data = artifact.data
         self._size = artifact.memo_size
 
-    def evaluate(self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False) -> Value | None:
+    def evaluate(
+        self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False, output: Callable[[str], None] | None = None
+    ) -> Value | None:
         """Return the rule's value for an input document, or None where it is undefined. Raises EvalError.
 
-        Strict meets every failing built-in only in a policy without tables (`optimize=False`): tables skip rows.
+        Strict meets every failing built-in only in a policy without tables (`optimize=False`): tables skip rows. `output` takes the
+        lines of `print` in a policy compiled for it.
         """
+        context = Context(document, self._data, self._size, now_ns, strict_builtin_errors)
+        context.output = output
         try:
-            return self._function(Context(document, self._data, self._size, now_ns, strict_builtin_errors))
+            return self._function(context)
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+
+    def evaluate_with(
+        self,
+        memory: Memory | None,
+        document: Value | None,
+        now_ns: int,
+        strict_builtin_errors: bool = False,
+        output: Callable[[str], None] | None = None,
+    ) -> Value | None:
+        """Return what `evaluate` does, with the answers of a memory. Raises EvalError; Pending, where it lacks one."""
+        context = Context(document, self._data, self._size, now_ns, strict_builtin_errors)
+        context.output = output
+        context.recall(memory)
+        try:
+            return self._function(context)
         except RecursionError:
             raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
 
@@ -82,6 +106,32 @@ class EntryPoint:
         value = None if document is _ABSENT else from_json(document)
         result = self.evaluate(value, current_time_ns() if now_ns is None else now_ns)
         return UNDEFINED if result is None else to_json(result)
+
+
+class PreparedQuery:
+    """A compiled query, ready to be asked again and again."""
+
+    __slots__ = ("_artifact", "_function", "_names")
+
+    def __init__(self, artifact: Artifact, function: Any, names: tuple[str, ...]) -> None:
+        self._artifact = artifact
+        self._function = function
+        self._names = names
+
+    def context(self, document: Value | None, now_ns: int, strict_builtin_errors: bool = False) -> Context:
+        """Return where an evaluation begins, with a query's budget."""
+        context = Context(document, self._artifact.data, self._artifact.memo_size, now_ns, strict_builtin_errors)
+        context.budget = [MAX_QUERY_STEPS]
+        return context
+
+    def solutions(self, context: Context) -> list[dict[str, Value]]:
+        """Return the values of the query's variables in every solution. Raises EvalError."""
+        found: list[tuple[Value, ...]] = []
+        try:
+            self._function(context, found)
+        except RecursionError:
+            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
+        return [dict(zip(self._names, solution, strict=True)) for solution in found]
 
 
 class Policy:
@@ -127,6 +177,34 @@ class Policy:
         entry = self.artifact.entries[steps]
         return EntryPoint("/".join(steps), entry, self._namespace[entry.function], self.artifact)
 
+    def with_data(self, path: str, document: Document) -> Policy:
+        """Return the policy with other base data at a path that was declared volatile. Nothing is compiled; this one stays as it is.
+
+        Both have the same code, so only the last of them is to be retired.
+        Raises ValueError for a path that is not volatile, or data that is not JSON.
+        """
+        steps = tuple(step for step in path.split("/") if step)
+        if not any(("data", *steps)[: len(known)] == known for known in self.source.volatile):
+            raise ValueError(f"data at `{path}` is not volatile: the policy may have been compiled for what is there now")
+        data = patched(self.source.data, steps, from_json(document))
+        other = Policy.__new__(Policy)
+        other.source = replace(self.source, data=data)
+        other.artifact = replace(self.artifact, data=data)
+        other._planned, other._code, other._namespace, other._variants = self._planned, self._code, self._namespace, {}
+        return other
+
+    def body_holds(self, path: Path, index: int, position: int, context: Context) -> bool:
+        """Tell whether a body of a rule without arguments holds (`position`: its place in the `else` chain of definition `index`).
+
+        Only of a policy without tables (`optimize=False`), where every body has code of its own. Raises EvalError.
+        """
+        plan = self._plans().plans[path]
+        if plan.kind is Kind.COMPLETE:
+            return self._namespace[f"d{plan.number}_{index}_{position}"](context) is not None
+        out: Any = set() if plan.kind is Kind.SET else self._namespace["Branch"]()
+        self._namespace[f"d{plan.number}_{index}"](context, out)
+        return len(out) > 0
+
     def to_bytes(self) -> bytes:
         """Return the policy in a form that another process of the same version can take over."""
         return pickle.dumps((self.source, self.artifact, marshal.dumps(self._code)), protocol=5)
@@ -170,7 +248,7 @@ class Policy:
 
     def parse_query(self, query: str) -> Body:
         """Parse a query in the Rego version of the policy's modules. Raises CompileError."""
-        return parser.parse_query(query, max((version for _, version in self.source.versions), default=1))
+        return parser.parse_query(query, self.source.query_version)
 
     def arity_of(self, operator: tuple[str, ...]) -> int | None:
         """Return how many arguments a built-in or a function (`data`, …) takes, None if there is no such function."""
@@ -180,22 +258,15 @@ class Policy:
         self, query: Body, document: Value | None, strict_builtin_errors: bool = False, now_ns: int | None = None
     ) -> list[dict[str, Value]]:
         """Return the values of the query's variables in every solution. Raises CompileError, EvalError."""
-        artifact, function, names = self._compile_query(query, strict_builtin_errors)
-        moment = current_time_ns() if now_ns is None else now_ns
-        context = Context(document, artifact.data, artifact.memo_size, moment, strict_builtin_errors)
-        context.budget = [MAX_QUERY_STEPS]
-        found: list[tuple[Value, ...]] = []
-        try:
-            function(context, found)
-        except RecursionError:
-            raise EvalError(errors.EVAL_INTERNAL, "evaluation is nested too deeply") from None
-        return [dict(zip(names, solution, strict=True)) for solution in found]
+        prepared = self.prepare(query, strict_builtin_errors=strict_builtin_errors)
+        return prepared.solutions(prepared.context(document, current_time_ns() if now_ns is None else now_ns, strict_builtin_errors))
 
-    def _compile_query(self, query: Body, strict: bool) -> tuple[Artifact, Any, tuple[str, ...]]:
+    def prepare(self, query: Body, header: Module | None = None, *, strict_builtin_errors: bool = False) -> PreparedQuery:
+        """Compile a query; a header gives it a package and imports. Raises CompileError."""
         planned = self._plans()
-        block, named = plan_query(planned, query)
+        block, named = plan_query(planned, query, header)
         mocked, overridden = scan_modifiers(block)
-        artifact, namespace = self._variant(mocked, overridden, strict)
+        artifact, namespace = self._variant(mocked, overridden, strict_builtin_errors)
         own_mocked, own_overridden = self._own_modifiers
         numbers = {path: plan.number for path, plan in planned.plans.items()}
         generator = Generator(numbers, own_mocked | mocked, own_overridden | overridden, _pool_of(artifact))
@@ -208,7 +279,7 @@ class Policy:
 
         generator.function("query", ("c", "out"), write)
         code = compiler.make_artifact("query", generator.code(), planned, artifact.data, {})
-        return artifact, link(code, namespace)["query"], names
+        return PreparedQuery(artifact, link(code, namespace)["query"], names)
 
     def _plans(self) -> Planned:
         if self._planned is None:
@@ -230,7 +301,7 @@ class Policy:
             return self.artifact, self._namespace
         key = (mocked, overridden, plain)
         if key not in self._variants:
-            source = Source(self.source.modules, self.source.versions, self.source.data, self.source.optimize and not plain)
+            source = replace(self.source, optimize=self.source.optimize and not plain)
             artifact = compiler.generate(self._plans(), source, mocked, overridden)
             self._variants[key] = (artifact, link(artifact))
         return self._variants[key]

@@ -24,7 +24,9 @@ CHEAP: Final = frozenset({
 
 
 def pure_first(block: p.Block, params: tuple[str, ...]) -> p.Block:
-    """Return the block with its pure steps, in order, before the others, in order."""
+    """Return the block with its pure steps, in order, before the others, in order; one that prints tells how far it comes, so it stays."""
+    if any(map(is_print, block)):
+        return block
     known = set(params)
     pure: list[p.Step] = []
     others: list[p.Step] = []
@@ -36,6 +38,11 @@ def pure_first(block: p.Block, params: tuple[str, ...]) -> p.Block:
         else:
             others.append(step)
     return (*pure, *others)
+
+
+def is_print(step: object) -> bool:
+    """Tell whether a part of a plan is a `print` that was kept."""
+    return isinstance(step, p.Check) and isinstance(step.cond, p.Holds) and step.cond.call.name == "internal.print"
 
 
 def is_pure(step: p.Step, known: set[str]) -> bool:

@@ -5,13 +5,13 @@ Rewrites the query's syntax tree so that each expression's value has a variable;
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Protocol
 
 from authz.rego import lexer, nodes
 from authz.rego.builtins import BUILTINS
-from authz.rego.nodes import Literal, Location, Ref, Term, TermExpr, Unify, Var
-from authz.rego.policy import Policy
+from authz.rego.nodes import Literal, Location, Ref, TermExpr, Unify, Var
 from authz.rego.tokens import Kind
 from authz.rego.values import TRUE, Value
 
@@ -32,9 +32,23 @@ class Solution:
     bindings: dict[str, Value]
 
 
-def answer(
-    policy: Policy, query: str, document: Value | None, *, strict_builtin_errors: bool = False, now_ns: int | None = None
-) -> tuple[tuple[Expression, ...], list[Solution]]:
+class Asked(Protocol):
+    """A policy as far as a query's text goes."""
+
+    def parse_query(self, query: str) -> nodes.Body:
+        """Parse a query. Raises CompileError."""
+        ...
+
+    def arity_of(self, operator: tuple[str, ...]) -> int | None:
+        """Return how many arguments a function takes, None if there is no such function."""
+        ...
+
+
+Solve = Callable[[nodes.Body], list[dict[str, Value]]]
+"""Gives the values of a query's variables in every solution."""
+
+
+def answer(policy: Asked, query: str, solve: Solve) -> tuple[tuple[Expression, ...], list[Solution]]:
     """Return a query's expressions and its solutions; none if it is undefined. Raises CompileError, EvalError.
 
     An expression that is false ends a solution, but a query that is nothing else has the value false (OPA: `opa eval false`).
@@ -42,35 +56,30 @@ def answer(
     body = policy.parse_query(query)
     captured = tuple(_captured(policy, literal, index) for index, literal in enumerate(body))
     must_hold = len(body) > 1 or _iterates(body)
-    checks = tuple(Literal(TermExpr(Var(_name(index)))) for index in _indices(captured) if must_hold)
-    found = policy.solutions(captured + checks, document, strict_builtin_errors, now_ns)
+    checks = tuple(
+        Literal(TermExpr(Var(_name(index))), location=literal.location)
+        for index, literal in enumerate(body)
+        if must_hold and captured[index] is not literal
+    )
     expressions = tuple(Expression(text, literal.location) for text, literal in zip(_texts(query, body), body, strict=True))
-    return expressions, [_solution(solution, len(body)) for solution in found]
+    return expressions, [_solution(solution, len(body)) for solution in solve(captured + checks)]
 
 
 def _name(index: int) -> str:
     return f"expression {index}"  # with its space it is no variable of an author's
 
 
-def _captured(policy: Policy, literal: Literal, index: int) -> Literal:
+def _captured(policy: Asked, literal: Literal, index: int) -> Literal:
     """Return the literal with its value in a variable of its own, if it has a value."""
-    if literal.negated or not isinstance(literal.expr, TermExpr) or _gives_result(policy, literal.expr.term):
+    if literal.negated or not isinstance(literal.expr, TermExpr):
         return literal
-    return replace(literal, expr=Unify(Var(_name(index), literal.location), literal.expr.term))
-
-
-def _gives_result(policy: Policy, term: Term) -> bool:
-    """Say whether a call has a pattern for its result as an argument too many: `walk(input, [path, value])`."""
+    term, variable = literal.expr.term, Var(_name(index), literal.location)
     if not isinstance(term, nodes.Call):
-        return False
+        return replace(literal, expr=Unify(term, variable))
     arity = policy.arity_of(term.operator)
-    return arity is not None and len(term.args) > arity
-
-
-def _indices(captured: nodes.Body) -> Iterator[int]:
-    for index, literal in enumerate(captured):
-        if isinstance(literal.expr, Unify) and literal.expr.left == Var(_name(index)):
-            yield index
+    if term.operator == ("print",) or (arity is not None and len(term.args) > arity):
+        return literal  # it gives no value, or has a pattern for it: `walk(input, [path, value])`
+    return replace(literal, expr=TermExpr(replace(term, args=(*term.args, variable))))
 
 
 def _iterates(node: object) -> bool:

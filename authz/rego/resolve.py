@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from authz.rego import errors, nodes
+from authz.rego import errors, nodes, printing
 from authz.rego.builtins import BUILTINS
 from authz.rego.callables import Callables
 from authz.rego.errors import Findings, Stage
@@ -32,7 +32,7 @@ class Resolver:
         self.globals = scope
         self.findings = findings
         self.scopes = Scopes()
-        self.callables = Callables(scope, self.scopes, self._path, findings)
+        self.callables = Callables(scope, self.scopes, self._path, self.term, findings)
 
     # Rules
 
@@ -139,6 +139,8 @@ class Resolver:
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
+            case nodes.TermExpr(nodes.Call(("print",) as operator, args)) if not self.scopes.hides("print") and self._path("print") is None:
+                return nodes.TermExpr(nodes.Call(operator, self._printed(args), expr.term.location))
             case nodes.TermExpr(nodes.Call(("eq",), (left, right))):
                 return nodes.Unify(self.term(left), self.term(right))
             case nodes.TermExpr(nodes.Call(("assign",), (left, right))):
@@ -164,6 +166,11 @@ class Resolver:
             case nodes.Logical(operator, operands):
                 where = f"implicit {operator} operand"
                 return nodes.Logical(operator, tuple(self._operand(item, where, shares_uses=True) for item in operands))
+
+    def _printed(self, args: tuple[Term, ...]) -> tuple[Term, ...]:
+        with self.findings.collect():
+            printing.refuse_unbound(args, lambda name: self._path(name) is not None or self.scopes.knows(name))
+        return tuple(self.term(arg) for arg in args)
 
     def _operand(self, operand: nodes.Operand, where: str, *, shares_uses: bool) -> nodes.Operand:
         if operand.is_explicit:

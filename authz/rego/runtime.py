@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from authz.rego import errors
 from authz.rego.errors import BuiltinError, EvalError
 from authz.rego.nodes import Location
+from authz.rego.pending import HTTP_SEND, HttpRequest, Memory
 from authz.rego.values import FALSE, TRUE, Boolean, Object, Set, Value
 
 MISSING: Final[Any] = object()
@@ -34,10 +35,10 @@ Path = tuple[str, ...]
 class Context:
     """One evaluation: its documents, its clock and what it has computed so far.
 
-    A `with` makes a new context that shares only the clock, strictness, `once` and the budget of steps.
+    A `with` makes a new context that shares only the clock, strictness, `once`, the output, the failures and the budget of steps.
     """
 
-    __slots__ = ("_once", "budget", "data", "input", "memo", "mocks", "now_ns", "overrides", "strict")
+    __slots__ = ("_once", "budget", "data", "failures", "input", "memo", "mocks", "now_ns", "output", "overrides", "strict")
 
     def __init__(self, document: Value | None, data: Value, size: int, now_ns: int, strict: bool = False) -> None:
         self.input = document
@@ -48,6 +49,8 @@ class Context:
         self.overrides: dict[Path, Value] | None = None
         self.mocks: dict[str, Any] | None = None
         self.budget = [MAX_STEPS]
+        self.output: Callable[[str], None] | None = None
+        self.failures: list[EvalError] | None = None
         self._once: dict[tuple[Value, ...], Value] | None = None
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
@@ -58,9 +61,22 @@ class Context:
             self._once[key] = make()
         return self._once[key]
 
+    def recall(self, memory: Memory | None) -> None:
+        """Let the evaluation ask, and begin with what it was told before; without a memory it may not."""
+        self._once = memory
+
+    def answer_to(self, request: HttpRequest) -> Object:
+        """Return the answer to a request. Raises Pending, or BuiltinError in an evaluation that may not ask."""
+        memory = self._once
+        if not isinstance(memory, Memory):
+            raise BuiltinError(f"{HTTP_SEND}: not enabled")
+        return memory.answer_to(request)
+
     def failed(self, error: BuiltinError, location: Location) -> None:
-        """Make a built-in's failure undefined, or end the evaluation if it is strict."""
-        if self.strict:
+        """Make a built-in's failure undefined, or end the evaluation if it is strict. One that lists failures goes on."""
+        if self.failures is not None:
+            self.failures.append(EvalError(error.code, error.message, location))
+        elif self.strict:
             raise EvalError(error.code, error.message, location) from error
 
     def fork(self) -> Context:
@@ -70,6 +86,8 @@ class Context:
         inner = Context(self.input, self.data, len(self.memo), self.now_ns, self.strict)
         inner._once = self._once
         inner.budget = self.budget
+        inner.output = self.output
+        inner.failures = self.failures
         inner.overrides = self.overrides
         inner.mocks = self.mocks
         return inner

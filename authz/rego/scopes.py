@@ -122,6 +122,10 @@ class Scopes:
         """Return the local of a name that the innermost scope has declared, or tried to. Not a use of it."""
         return self._stack[-1].locals.get(name, name)
 
+    def knows(self, name: str) -> bool:
+        """Tell whether a name is that of a variable here, declared or used before."""
+        return self.hides(name) or any(name in scope.variables for scope in self._stack)
+
     def hides(self, name: str) -> bool:
         """Tell whether a name cannot mean anything global here, because a scope declares it, before this place or after."""
         return any(name in scope.declares or name in scope.locals for scope in self._stack)

@@ -17,20 +17,20 @@ ROOTS = frozenset({"input", "data", "builtin", "function"})
 
 def own_vars(literal: FlatLiteral) -> Iterator[str]:
     """Yield the variables that stand in the literal itself, outside nested closures and bodies."""
-    for term in _terms(literal):
+    for term in terms_of(literal):
         for var in term_vars(term, nested=False):
             yield var.name
-    for operand in _operands(literal):
+    for operand in operands_of(literal):
         if not operand.is_explicit:
             yield from (name for inner in operand.body for name in own_vars(inner) if not is_temporary(name))
 
 
 def all_vars(literal: FlatLiteral) -> Iterator[Var]:
-    for term in _terms(literal):
+    for term in terms_of(literal):
         yield from term_vars(term, nested=True)
     if isinstance(literal.expr, nodes.Every):
         yield from body_vars(literal.expr.body)
-    for operand in _operands(literal):
+    for operand in operands_of(literal):
         yield from body_vars(operand.body)
 
 
@@ -48,7 +48,8 @@ def body_vars(body: object) -> Iterator[Var]:
         yield from all_vars(literal)
 
 
-def _terms(literal: FlatLiteral) -> Iterator[Term]:
+def terms_of(literal: FlatLiteral) -> Iterator[Term]:
+    """Yield the terms of a literal itself, those of its `with` modifiers first; nothing of bodies inside of it."""
     yield from (item.value for item in literal.withs)
     match literal.expr:
         case nodes.TermExpr(term):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from authz.outbound.sender import Sender
 from authz.pdp import PDP, Snapshot
 from authz.refresh.refresher import Refresher
 from authz.refresh.status import RefreshStatus
 from authz.server.admin import timestamp
 from authz.server.listener import GrpcServer
-from authz.telemetry.counters import ActivationCounters, CheckCounters
+from authz.server.waiting_checks import WaitingChecks
+from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
 from authz.telemetry.logs import LogWriter
 from authz.telemetry.loop_lag import LoopLag
 from authz.telemetry.metrics import Gauges, Metrics, PolicyGauges
@@ -19,8 +21,16 @@ from authz.telemetry.metrics import Gauges, Metrics, PolicyGauges
 class ProcessView:
     """An `AdminView` over the parts of one process."""
 
-    def __init__(
-        self, pdp: PDP, refresher: Refresher, checks: CheckCounters, activations: ActivationCounters, log_writer: LogWriter
+    def __init__(  # noqa: PLR0913 - the parts of a process
+        self,
+        pdp: PDP,
+        refresher: Refresher,
+        checks: CheckCounters,
+        activations: ActivationCounters,
+        log_writer: LogWriter,
+        *,
+        sender: Sender | None = None,
+        waiting: WaitingChecks | None = None,
     ) -> None:
         self.servers: list[GrpcServer] = []
         self.lag = LoopLag()
@@ -28,7 +38,10 @@ class ProcessView:
         self._pdp = pdp
         self._refresher = refresher
         self._log_writer = log_writer
-        self._metrics = Metrics(checks, activations, self.lag.histogram, self._gauges)
+        self._sender = sender
+        self._waiting = waiting
+        sends = SendCounters() if sender is None else sender.counters
+        self._metrics = Metrics(checks, activations, sends, self.lag.histogram, self._gauges)
 
     def render_metrics(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -58,6 +71,8 @@ class ProcessView:
             open_connections=sum(server.open_connections for server in self.servers),
             is_draining=self.is_draining,
             log_lines_dropped=self._log_writer.dropped,
+            waiting_checks=0 if self._waiting is None else self._waiting.count,
+            send_cache_bytes=0 if self._sender is None else self._sender.cache.used_bytes,
         )
 
 

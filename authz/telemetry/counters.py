@@ -6,7 +6,7 @@ from bisect import bisect_left
 from typing import Final
 
 from authz.errors import ErrorCode, Reason
-from authz.telemetry.histogram import CHECK_BUCKETS_S, Histogram
+from authz.telemetry.histogram import CHECK_BUCKETS_S, SEND_BUCKETS_S, Histogram
 
 CACHE_RESULTS: Final = ("hit", "miss", "bypass")
 
@@ -14,6 +14,12 @@ ACTIVATED: Final = "activated"
 UNCHANGED: Final = "unchanged"
 OUTCOMES: Final = (ACTIVATED, UNCHANGED, ErrorCode.POLICY_SOURCE, ErrorCode.POLICY_COMPILE, ErrorCode.ACTIVATION)
 """What an attempt to refresh the policy can come to."""
+
+SEND_OUTCOMES: Final = ("ok", "refused", "timeout", "network", "invalid", "too_large", "cancelled")
+"""What can become of a request that a policy makes with `http.send`; a server's error is an answer like any other."""
+
+SEND_CACHE_RESULTS: Final = ("hit", "shared", "revalidated", "miss", "bypass")
+"""Where its answer came from: the cache; an equal request under way; the cache, after asking; the server; no cache was wanted."""
 
 
 class CheckCounters:
@@ -45,3 +51,13 @@ class ActivationCounters:
     def count(self, outcome: str) -> None:
         """Count one attempt."""
         self.by_outcome[outcome] = self.by_outcome.get(outcome, 0) + 1
+
+
+class SendCounters:
+    """Counts requests of policies. Written from one event loop only."""
+
+    def __init__(self) -> None:
+        self.latency = Histogram(SEND_BUCKETS_S)
+        self.by_outcome: dict[str, int] = dict.fromkeys(SEND_OUTCOMES, 0)
+        self.by_cache: dict[str, int] = dict.fromkeys(SEND_CACHE_RESULTS, 0)
+        self.in_flight = 0

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from authz import __version__
 from authz.errors import Reason
-from authz.telemetry.counters import ActivationCounters, CheckCounters
+from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
 from authz.telemetry.histogram import Histogram
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -45,14 +45,24 @@ class Gauges:
     open_connections: int
     is_draining: bool
     log_lines_dropped: int
+    waiting_checks: int
+    send_cache_bytes: int
 
 
 class Metrics(Collector):
     """The registry and the counters behind it; `read_gauges` is asked at each scrape."""
 
-    def __init__(self, checks: CheckCounters, activations: ActivationCounters, lag: Histogram, read_gauges: Callable[[], Gauges]) -> None:
+    def __init__(
+        self,
+        checks: CheckCounters,
+        activations: ActivationCounters,
+        sends: SendCounters,
+        lag: Histogram,
+        read_gauges: Callable[[], Gauges],
+    ) -> None:
         self._checks = checks
         self._activations = activations
+        self._sends = sends
         self._lag = lag
         self._read_gauges = read_gauges
         self._registry = CollectorRegistry(auto_describe=False)
@@ -76,6 +86,7 @@ class Metrics(Collector):
         yield from self._check_families()
         yield from self._policy_families(gauges)
         yield from _process_families(gauges)
+        yield from self._send_families(gauges)
         yield self._lag.family("authz_event_loop_lag_seconds", "How late the event loop ran a timer, sampled four times a second.")
 
     def _check_families(self) -> Iterator[Metric]:
@@ -104,6 +115,21 @@ class Metrics(Collector):
         )
         if gauges.policy is not None:
             yield from _active_policy_families(gauges.policy)
+
+    def _send_families(self, gauges: Gauges) -> Iterator[Metric]:
+        sends = self._sends
+        yield sends.latency.family("authz_http_send_duration_seconds", "Time of one request of a policy, retries and redirects included.")
+        requests = CounterMetricFamily("authz_http_send_requests", "Requests of policies by what became of them.", labels=["outcome"])
+        for outcome, count in sends.by_outcome.items():
+            requests.add_metric([outcome], count)
+        yield requests
+        cache = CounterMetricFamily("authz_http_send_cache_lookups", "Answers to policies by where they came from.", labels=["result"])
+        for result, count in sends.by_cache.items():
+            cache.add_metric([result], count)
+        yield cache
+        yield _gauge("authz_http_send_in_flight", "Requests of policies that are under way.", sends.in_flight)
+        yield _gauge("authz_http_send_cache_bytes", "Size of the answers that are remembered.", gauges.send_cache_bytes)
+        yield _gauge("authz_http_send_waiting_checks", "Checks that wait for an answer to their policy's request.", gauges.waiting_checks)
 
 
 def _active_policy_families(policy: PolicyGauges) -> Iterator[Metric]:

@@ -43,13 +43,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one test. `detail` says in words why a failing test without cases failed."""
+    """What came of one test. `detail` says in words why a failing test without cases failed; `output` is what it printed."""
 
     test: RegoTest
     outcome: Outcome
     cases: tuple[Case, ...] = ()
     error: EvalError | None = None
     detail: str | None = None
+    output: str = ""
 
     def leaves(self) -> Iterator[tuple[tuple[str, ...], Case]]:
         """Yield every case with the names that lead to it."""

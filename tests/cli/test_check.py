@@ -140,3 +140,42 @@ def test_strict_refuses_what_is_unused(tmp_path: Path) -> None:
         "      | \t^",
         "help: remove the assignment",
     ]
+
+
+SCHEMA_POLICY = """package a
+
+# METADATA
+# schemas:
+# - input: schema.request
+p if input.mehtod == "GET"
+"""
+
+
+def test_what_does_not_fit_a_schema_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"policies/a.rego": SCHEMA_POLICY, "schemas/request.json": '{"properties": {"method": {"type": "string"}}}'})
+    assert check(tmp_path / "policies").exit_code == 0
+    result = check(tmp_path / "policies", "--schema", tmp_path / "schemas")
+    assert result.exit_code == 1
+    assert "rego_type_error: undefined ref: input.mehtod\n\tinput.mehtod\n\t      ^\n" in result.stderr
+    assert '\t      want (one of): ["method"]\n' in result.stderr
+
+
+def test_schemas_in_annotations_always_count(tmp_path: Path) -> None:
+    write(tmp_path, {"a.rego": SCHEMA_POLICY.replace("schema.request", '{"type": "string"}')})
+    assert "undefined ref: input.mehtod" in check(tmp_path).stderr
+
+
+def test_a_single_schema_is_that_of_the_input(tmp_path: Path) -> None:
+    write(tmp_path, {"policies/a.rego": 'package a\n\np if input == "a"\n', "input.yaml": "type: number\n"})
+    assert "left  : number" in check(tmp_path / "policies", "-s", tmp_path / "input.yaml").stderr
+
+
+def test_a_schema_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"policies/a.rego": "package a\n", "s.json": "{"})
+    result = check(tmp_path / "policies", "-s", tmp_path / "s.json")
+    assert (result.exit_code, result.stderr.startswith(f"error: {tmp_path}/s.json:1:2: not valid JSON")) == (1, True)
+
+
+def test_what_is_printed_is_checked(tmp_path: Path) -> None:
+    write(tmp_path, {"a.rego": 'package a\n\np if {\n\tprint("sum", 1 + "a")\n}\n'})
+    assert "plus: invalid argument(s)" in check(tmp_path).stderr

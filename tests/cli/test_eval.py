@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +117,12 @@ def test_pretty_is_the_value_a_table_or_undefined() -> None:
     assert ask("-f", "pretty", '{"a": 1}').stdout == '{\n  "a": 1\n}\n'
     assert ask("-f", "pretty", "input.x").stdout == "undefined\n"
     assert ask("-f", "pretty", 'x := ["[red]a", "b"][i]').stdout.splitlines() == [
-        "+---+----------+",
-        "| i | x        |",
-        "+---+----------+",
-        '| 0 | "[red]a" |',
-        '| 1 | "b"      |',
-        "+---+----------+",
+        "┌───┬──────────┐",
+        "│ i │    x     │",
+        "├───┼──────────┤",
+        '│ 0 │ "[red]a" │',
+        '│ 1 │ "b"      │',
+        "└───┴──────────┘",
     ]
 
 
@@ -204,3 +205,193 @@ def test_flags_that_contradict_are_a_usage_error(args: list[str], message: str) 
     done = ask(*args)
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+TRACED = """package t
+
+found := x if {
+	some x in input.xs
+	trace(sprintf("x is %d", [x]))
+	print("x is", x)
+	x > 1
+}
+
+wrong if 1 / 0 == 1
+"""
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> list[str | Path]:
+    """Return the flags that load a policy with notes, and its input."""
+    write(tmp_path, {"t/t.rego": TRACED, "input.json": '{"xs": [1, 2]}'})
+    return ["-d", tmp_path / "t", "-i", tmp_path / "input.json"]
+
+
+def squeezed(text: str) -> list[str]:
+    return [" ".join(line.rpartition("/")[2].split()) if "/" in line else " ".join(line.split()) for line in text.splitlines()]
+
+
+def test_what_policies_print_goes_to_standard_error(traced: list[str | Path]) -> None:
+    done = ask(*traced, "-f", "raw", 'data.t.found; print("from the query", 1)')
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "2 true\n", "x is 1\nx is 2\nfrom the query 1\n")
+
+
+def test_an_explanation_stands_before_the_answer(traced: list[str | Path]) -> None:
+    done = ask(*traced, "--explain", "notes", "-f", "pretty", "data.t.found")
+    assert squeezed(done.stdout) == [
+        "query:1 Enter data.t.found = _",
+        "t.rego:3 | Enter data.t.found",
+        't.rego:5 | | Note "x is 1"',
+        't.rego:5 | | Note "x is 2"',
+        "2",
+    ]
+    assert done.stderr == "x is 1\nx is 2\n"
+    shown = squeezed(ask(*traced, "--explain", "fails", "--var-values", "-f", "pretty", "data.t.found").stdout)
+    assert shown[-2:] == ["t.rego:7 | | Fail gt(x, 1) {x: 1}", "2"]
+    assert "t.rego:7 | | Fail gt(x, 1)" in squeezed(ask(*traced, "--explain", "full", "-f", "pretty", "data.t.found").stdout)
+
+
+def test_an_explanation_is_part_of_the_json(traced: list[str | Path]) -> None:
+    done = json.loads(ask(*traced, "--explain", "notes", "data.t.found").stdout)
+    assert list(done) == ["result", "explanation"]
+    query, rule, note, _ = done["explanation"]
+    ref = {
+        "type": "ref",
+        "value": [{"type": "var", "value": "data"}, {"type": "string", "value": "t"}, {"type": "string", "value": "found"}],
+    }
+    equal = {"type": "ref", "value": [{"type": "var", "value": "eq"}]}
+    assert query == {
+        "Op": "Enter",
+        "Node": [{"index": 0, "terms": [equal, ref, {"type": "var", "value": "$term1"}]}],
+        "Location": {"file": "", "row": 1, "col": 1},
+        "QueryID": 0,
+        "ParentID": 0,
+        "Locals": None,
+        "LocalMetadata": {},
+        "Message": "",
+        "Ref": None,
+    }
+    assert (rule["Op"], rule["Node"]["head"]["name"], rule["Node"]["body"][0]["index"]) == ("Enter", "found", 0)
+    assert (note["Op"], note["Node"], note["Message"], note["LocalMetadata"]) == ("Note", None, "x is 1", None)
+    assert "explanation" not in json.loads(ask(*traced, "--explain", "notes", "1").stdout)
+
+
+def test_the_locals_of_an_event_are_terms(traced: list[str | Path]) -> None:
+    events = json.loads(ask(*traced, "--explain", "fails", "data.t.found").stdout)["explanation"]
+    assert {"name": "x", "type": "number", "value": 1} in events[-1]["Locals"]
+
+
+def test_coverage_profile_and_metrics_are_told_besides(traced: list[str | Path]) -> None:
+    done = json.loads(ask(*traced, "--coverage", "--profile", "data.t.found").stdout)
+    assert list(done) == ["result", "metrics", "profile", "coverage"]
+    assert set(done["metrics"]) == {
+        f"timer_rego_{stage}_ns" for stage in ("load_files", "module_parse", "module_compile", "query_parse", "query_compile", "query_eval")
+    }
+    assert all(value > 0 for value in done["metrics"].values())
+    (file,) = done["coverage"]["files"].values()
+    assert (file["covered_lines"], file["not_covered_lines"], file["coverage"]) == (5, 1, 500 / 6)
+    lines = {line["location"]["row"]: line for line in done["profile"] if line["location"]["file"]}
+    assert (lines[7]["num_eval"], lines[7]["num_redo"], lines[7]["num_gen_expr"]) == (2, 1, 1)
+    assert list(json.loads(ask(*traced, "--metrics", "data.t.found").stdout)) == ["result", "metrics"]
+
+
+def test_a_profile_is_sorted_and_cut(traced: list[str | Path]) -> None:
+    rows = [
+        [line["location"]["row"] for line in json.loads(ask(*traced, *flags, "data.t.found").stdout)["profile"]]
+        for flags in (["--profile-sort", "line"], ["--profile-sort", "line", "--profile-limit", "2"])
+    ]
+    assert rows == [[7, 6, 5, 4, 1], [7, 6]]
+
+
+def test_repeated_measures_are_statistics(traced: list[str | Path]) -> None:
+    done = json.loads(ask(*traced, "--profile", "--count", "3", "data.t.found").stdout)
+    assert list(done) == ["result", "aggregated_metrics", "aggregated_profile"]
+    stats = done["aggregated_metrics"]["timer_rego_query_eval_ns"]
+    assert list(stats) == ["75%", "90%", "95%", "99%", "99.9%", "99.99%", "count", "max", "mean", "median", "min", "stddev"]
+    assert (stats["count"], stats["99%"]) == (3, stats["max"])
+    assert done["aggregated_profile"][0]["total_time_ns_stats"]["count"] == 3
+
+
+def test_measures_are_tables_for_people(traced: list[str | Path]) -> None:
+    lines = ask(*traced, "--coverage", "--profile", "-f", "pretty", "data.t.found").stdout.splitlines()
+    assert lines[0] == "2"
+    assert next(line.split()[1] for line in lines if line.startswith("│ timer")) == "timer_rego_load_files_ns"
+    assert any(re.fullmatch(r"│ +Time +│ Num Eval │ Num Redo │ Num Gen Expr │ +Location +│", line) for line in lines)
+    assert any(re.match(r"│ [\d.]+(µs|ms) +│ 1 +│ 1 +│ 1 +│ data\.t\.found +│", line) for line in lines)
+    assert lines[-2:] == ["│ Overall Coverage │ 83.33 │", "└──────────────────┴───────┘"]
+
+
+def test_what_is_discarded_is_only_the_answer(traced: list[str | Path]) -> None:
+    assert json.loads(ask(*traced, "-f", "discard", "data.t.found").stdout) == {"result": "discarded"}
+    assert json.loads(ask(*traced, "-f", "discard", "data.t.no").stdout) == {}
+    assert list(json.loads(ask(*traced, "-f", "discard", "--metrics", "data.t.found").stdout)) == ["result", "metrics"]
+
+
+def test_built_in_errors_are_shown_instead_of_the_answer(traced: list[str | Path]) -> None:
+    done = ask(*traced, "--show-builtin-errors", "data.t.wrong")
+    assert done.exit_code == 0
+    assert [error["message"] for error in json.loads(done.stdout)["errors"]] == ["div: divide by zero"]
+    done = ask(*traced, "--show-builtin-errors", "-f", "pretty", "data.t.wrong")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.endswith("t.rego:10: eval_builtin_error: div: divide by zero\n")
+    assert ask(*traced, "--show-builtin-errors", "--fail", "data.t.wrong").exit_code == 1
+    assert ask(*traced, "--show-builtin-errors", "--strict-builtin-errors", "data.t.wrong").exit_code == 2
+    assert ask(*traced, "--show-builtin-errors", "-f", "raw", "data.t.found").stdout == "2\n"
+
+
+def test_an_error_is_told_with_what_came_before_it(traced: list[str | Path]) -> None:
+    done = ask(*traced, "--strict-builtin-errors", "--explain", "full", "-f", "pretty", "data.t.wrong")
+    assert done.exit_code == 2
+    assert "t.rego:10 | | Fail div(1, 0, __local0__)" in squeezed(done.stdout)
+    assert done.stderr.endswith("t.rego:10: eval_builtin_error: div: divide by zero\n")
+    done = ask(*traced, "--strict-builtin-errors", "--explain", "full", "data.t.wrong")
+    assert list(json.loads(done.stdout)) == ["errors", "explanation"]
+
+
+def test_a_query_stands_in_a_package_and_below_imports(policies: Path) -> None:
+    assert values("double(input.x) with input.x as 2", "-d", policies, "--package", "envoy.authz") == [[4]]
+    assert values("d(2); mine", "-d", policies, "--import", "data.envoy.authz.double as d", "--import", "data.owners as mine") == [
+        [4, ["ann", "bob"]]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--package", "1a"], "package:1:9: rego_parse_error: illegal number format: 1a"),
+        (["--package", "a\nx := 1"], "package:2:1: rego_parse_error: unexpected identifier token: expected one package"),
+        (["--import", "foo"], "import:1:8: rego_parse_error: unexpected import path, must begin with one of"),
+    ],
+)
+def test_a_package_or_an_import_that_is_none_is_an_error(args: list[str], message: str) -> None:
+    done = ask(*args, "-f", "pretty", "1")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("explain", ["off", "notes"])
+def test_an_evaluation_that_takes_too_long_is_ended(explain: str) -> None:
+    endless = "x := numbers.range(1, 5000)[_]; y := numbers.range(1, 5000)[_]; x + y < 0"
+    done = ask("--timeout", "50ms", "--explain", explain, endless)
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["errors"] == [{"message": "caller cancelled query execution", "code": "eval_cancel_error"}]
+    assert values("1", "--timeout", "1m") == [[1]]
+
+
+def test_values_in_tables_are_cut_as_wanted() -> None:
+    assert "│ [1,2,... │" in ask("-f", "pretty", "--pretty-limit", "5", "x := [1, 2, 3]").stdout
+    assert "│ [1,2,3] │" in ask("-f", "pretty", "--pretty-limit", "0", "x := [1, 2, 3]").stdout
+
+
+@pytest.mark.parametrize("flag", ["--capabilities", "--partial", "--target", "--optimize", "--unknowns", "--instrument"])
+def test_a_flag_that_is_not_supported_is_refused(flag: str) -> None:
+    done = ask(flag, "x", "1")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"No such option '{flag}'" in done.stderr
+
+
+def test_a_query_is_held_against_the_schema_of_the_input(tmp_path: Path) -> None:
+    write(tmp_path, {"schema.json": '{"type": "string"}'})
+    assert ask("input == 1", "--schema", tmp_path / "schema.json").exit_code == 0
+    result = ask("input.x", "--schema", tmp_path / "schema.json", "--format", "pretty")
+    assert (result.exit_code, "rego_type_error: undefined ref: input.x" in result.stderr) == (2, True)

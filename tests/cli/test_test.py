@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from authz.cli import bench
 from authz.cli.main import main
 from authz.cli.output import duration_text
 from tests.serving import run_authz, write
@@ -185,6 +187,12 @@ def test_a_rule_over_base_data_is_refused(policies: Path) -> None:
         ([], 2, "Missing argument 'PATH...'"),
         (["--run", "(", "."], 2, "`(` is not a regular expression: error parsing regexp: missing closing ): `(`"),
         (["--count", "0", "."], 2, "0 is not in the range x>=1"),
+        (["--threshold", "101", "."], 2, "101.0 is not in the range 0<=x<=100"),
+        (["--bench", "-c", "."], 2, "coverage reporting is not supported when benchmarking tests"),
+        (["--format", "gobench", "."], 2, "--format gobench shows benchmarks: it goes with --bench"),
+        (["--timeout", "5", "."], 2, 'time: missing unit in duration "5"; a duration is, for instance, `1.5s` or `200ms`'),
+        (["--coverage-runs", "none", "."], 2, "`none` is not one of index_excluded, early_exit"),
+        (["--watch", "."], 2, "No such option"),
     ],
 )
 def test_a_mistake_is_one_message(args: list[str], code: int, message: str) -> None:
@@ -208,9 +216,185 @@ def test_a_filter_that_matches_nothing_says_how_tests_are_called(policies: Path)
     assert "no test matches `carol`; tests are called data.p_test.test_bob_is_allowed, data.p_test.test_ann_is_allowed" in result.stderr
 
 
+PRINTING = """package p_test
+
+test_good if print("good")
+
+test_bad if {
+	print("bad", input.user)
+	print("twice")
+	false
+}
+
+test_wrong if {
+	print("wrong")
+	1 / 0 == 1
+}
+"""
+
+
+def test_what_failing_tests_print_is_shown_and_with_verbose_what_all_do(policies: Path) -> None:
+    write(policies, {"p_test.rego": PRINTING})
+    done = run_tests(policies)
+    assert (done.exit_code, done.stderr) == (2, "")
+    assert without_durations(done.stdout).splitlines() == [
+        f"{policies}/p_test.rego:5:",
+        "data.p_test.test_bad: FAIL (…)",
+        "",
+        "  bad <undefined>",
+        "  twice",
+        "",
+        f"  {policies}/p_test.rego:8: false",
+        f"{policies}/p_test.rego:11:",
+        "data.p_test.test_wrong: ERROR (…)",
+        "",
+        "  wrong",
+        "",
+        f"  {policies}/p_test.rego:13: eval_builtin_error: div: divide by zero",
+        "-" * 80,
+        "PASS: 1/3",
+        "FAIL: 1/3",
+        "ERROR: 1/3",
+    ]
+    assert "\n\n  good\n\n" in run_tests(policies, "-v").stdout
+    good, bad, _ = report(policies)
+    assert b64decode(good["output"]) == b"good\n"
+    assert b64decode(bad["output"]) == b"bad <undefined>\ntwice\n"
+
+
+def coverage(*args: str | Path) -> dict[str, Any]:
+    done = run_tests(*args)
+    assert (done.exit_code, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_coverage_is_opas_report(policies: Path) -> None:
+    write(policies, {"p_test.rego": PASSING, "q.rego": "package q\n\nr if {\n\tinput.x\n\t1 == 1\n}\n"})
+    found = coverage(policies, "--coverage")
+    assert found["files"][f"{policies}/p.rego"] == {
+        "covered": [
+            {"start": {"row": 3, "col": 1}, "end": {"row": 3, "col": 6}},
+            {"start": {"row": 3, "col": 10}, "end": {"row": 3, "col": 34}},
+        ],
+        "covered_lines": 1,
+        "coverage": 100,
+    }
+    assert found["files"][f"{policies}/q.rego"]["not_covered_lines"] == 3
+    assert "coverage" not in found["files"][f"{policies}/q.rego"]
+    assert (found["covered_lines"], found["not_covered_lines"], found["coverage"]) == (2, 3, 40)
+    assert coverage(policies, "--threshold", "40") == found
+    assert coverage(policies, "-c", "--format", "json") == found
+
+
+def test_what_is_not_covered_says_why_unless_nobody_asks(policies: Path) -> None:
+    tests = "package p_test\n\ntest_x if count(data.q.r) == 0\n"
+    write(policies, {"p_test.rego": tests, "q.rego": "package q\n\nr contains 1 if input.x\n"})
+    (_, expression) = coverage(policies, "-c")["files"][f"{policies}/q.rego"]["not_covered"]
+    assert expression["kinds"] == ["index_excluded"]
+    (_, expression) = coverage(policies, "-c", "--coverage-runs", "")["files"][f"{policies}/q.rego"]["not_covered"]
+    assert "kinds" not in expression
+
+
+def test_too_little_coverage_is_a_failure(policies: Path) -> None:
+    write(policies, {"p_test.rego": PASSING, "q.rego": "package q\n\nr if {\n\tinput.x\n\t1 == 1\n}\n\ns if input.y\n"})
+    done = run_tests(policies, "--threshold", "50")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr == "Code coverage threshold not met: got 33.33 instead of 50.00\n"
+    verbose = run_tests(policies, "--threshold", "50", "-v").stderr
+    assert verbose == done.stderr + f"Lines not covered:\n\t{policies}/q.rego:3-5\n\t{policies}/q.rego:8\n"
+
+
+def test_coverage_is_not_reported_of_tests_that_fail(policies: Path) -> None:
+    write(policies, {"p_test.rego": FAILING})
+    done = run_tests(policies, "-c", "--format", "json")
+    assert done.exit_code == 1
+    assert without_durations(done.stderr) == "data.p_test.test_bob_is_allowed: FAIL (…)\n"
+    assert done.stdout.splitlines()[-1] == "FAIL: 1/1"
+    write(policies, {"p_test.rego": "package p_test\n\ntest_x if 1 / 0 == 1\n"})
+    done = run_tests(policies, "-c")
+    assert (done.exit_code, done.stderr) == (1, f"{policies}/p_test.rego:3: eval_builtin_error: div: divide by zero\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "code"), [(["-r", "later"], 2), (["-r", "later", "-z"], 0), (["-r", "none"], 0), (["-r", "none", "--fail-on-empty"], 1)]
+)
+def test_coverage_keeps_the_exit_codes_of_skipped_and_missing_tests(policies: Path, args: list[str], code: int) -> None:
+    write(policies, {"p_test.rego": PASSING + "\ntodo_test_later if false\n"})
+    done = run_tests(policies, "-c", *args)
+    assert done.exit_code == code
+    assert json.loads(done.stdout)["covered_lines"] == 0
+
+
+@pytest.fixture
+def short_benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "TARGET_NS", 1_000_000)
+
+
+@pytest.mark.usefixtures("short_benchmarks")
+def test_benchmarks_are_measured_and_written_as_gos(policies: Path) -> None:
+    write(policies, {"p_test.rego": FAILING + '\ntodo_test_x if print("unheard")\n'})
+    done = run_tests(policies, "--bench", "--benchmem")
+    assert done.exit_code == 2
+    lines = without_durations(done.stdout).splitlines()
+    measured = r"\t *\d+\t *[\d.]+ ns/op\t *[\d.]+ timer_rego_query_eval_ns/op"
+    assert lines[:2] == [f"{policies}/p_test.rego:5:", "data.p_test.test_bob_is_allowed: FAIL (…)"]
+    assert re.fullmatch(r"data\.p_test\.test_ann_is_allowed" + measured, lines[4])
+    assert re.fullmatch(r"data\.p_test\.todo_test_x" + measured, lines[5])
+    assert lines[-2:] == ["PASS: 2/3", "FAIL: 1/3"]
+    named = run_tests(policies, "--bench", "--format", "gobench", "-r", "ann")
+    assert named.exit_code == 0
+    assert re.fullmatch("BenchmarkDataPTestTestAnnIsAllowed" + measured, named.stdout.splitlines()[0])
+    (found,) = report(policies, "--bench", "-r", "ann")
+    assert found["benchmark_result"]["N"] > 0
+    assert found["benchmark_result"]["T"] >= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0.5, "         0.5000"),
+        (5, "         5.000"),
+        (99.99, "        99.99"),
+        (500, "       500.0"),
+        (1363, "      1363"),
+        (1e9, "1000000000"),
+    ],
+)
+def test_numbers_of_benchmarks_have_four_digits_in_columns(ns: float, text: str) -> None:
+    assert bench.Benchmark(1000, int(ns * 1000)).text("x").split("\t")[2] == f"{text} ns/op"
+
+
+def test_a_test_that_takes_too_long_is_an_error(policies: Path) -> None:
+    slow = "count([1 | numbers.range(1, 1000)[_]; numbers.range(1, 100)[_]]) == 100000"
+    write(policies, {"p_test.rego": f"package p_test\n\ntest_x if {slow}\n"})
+    done = run_tests(policies, "--timeout", "1ms")
+    assert done.exit_code == 2
+    assert "  eval_cancel_error: caller cancelled query execution" in done.stdout.splitlines()
+    assert run_tests(policies, "--timeout", "1m").exit_code == 0
+
+
+def test_traces_of_failures_are_shown_on_demand(policies: Path) -> None:
+    write(policies, {"p_test.rego": 'package p_test\n\ntest_x if {\n\tx := 2\n\ttrace("noted")\n\tx > 2\n}\n\ntest_y if true\n'})
+    lines = [" ".join(line.split()) for line in run_tests(policies, "--explain", "notes", "--var-values").stdout.splitlines()]
+    assert "query:1 Enter data.p_test.test_x = _ {}" in lines
+    assert f'{policies}/p_test.rego:5 | | Note "noted" {{}}' in lines
+    failing, passing = report(policies, "--explain", "fails")
+    assert [event["Op"] for event in failing["trace"]] == ["Enter", "Enter", "Fail", "Fail"]
+    assert "trace" not in passing
+
+
 @pytest.mark.parametrize(
     ("duration_ns", "text"),
     [(0, "0s"), (999, "999ns"), (1_000, "1µs"), (263_375, "263.375µs"), (1_400_000, "1.4ms"), (2_250_000_000, "2.25s")],
 )
 def test_durations_are_written_as_go_writes_them(duration_ns: int, text: str) -> None:
     assert duration_text(duration_ns) == text
+
+
+def test_schemas_are_held_against_the_policies(tmp_path: Path) -> None:
+    text = "package a\n\np if input.x == 1\n\ntest_p if p\n"
+    write(tmp_path, {"policies/a_test.rego": text, "schema.json": '{"properties": {"y": {"type": "string"}}}'})
+    assert run_tests(tmp_path / "policies").exit_code == 2
+    result = run_tests(tmp_path / "policies", "--schema", tmp_path / "schema.json")
+    assert (result.exit_code, "rego_type_error" in result.output) == (1, True)

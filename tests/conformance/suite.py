@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from authz import rego
-from authz.rego import values
+from authz.rego import compiler, values
+from authz.rego.observed.policy import compile_observed
+from authz.rego.policy import current_time_ns
+from authz.rego.terms import parse_value
 from tests.shared import SHARED
 
 HERE = Path(__file__).parent
 VERSIONS = ("v1", "v0")
+WAYS = ("tables", "plain", "observed")
+"""How a case is evaluated: by the compiled code with and without tables, and by the evaluation that tells what it does."""
 
 
 def categories(version: str) -> list[str]:
@@ -42,11 +47,11 @@ def name(category: str, index: int, case: dict[str, Any]) -> str:
     return f"{category}/{index} {case['note']}"
 
 
-def fault(case: dict[str, Any], *, optimize: bool) -> str | None:
-    """Run a case; return why it fails, or None."""
+def fault(case: dict[str, Any], way: str) -> str | None:
+    """Run a case in one of the WAYS; return why it fails, or None."""
     wants_error = "want_error_code" in case or "want_error" in case
     try:
-        found = _run(case, optimize)
+        found = _observed(case) if way == "observed" else _decided(case, optimize=way == "tables")
     except rego.EvalError as error:
         return _error_fault(case, error) if wants_error else f"unexpected {error}"
     except rego.CompileError as error:
@@ -58,11 +63,23 @@ def fault(case: dict[str, Any], *, optimize: bool) -> str | None:
     return None if got == want else f"got {found}, want {case.get('want_result')}"
 
 
-def _run(case: dict[str, Any], optimize: bool) -> list[dict[str, Any]]:
-    modules = {f"test-{number}.rego": text for number, text in enumerate(case["modules"])}
-    policy = rego.compile(modules, case.get("data"), rego_version=case["rego_version"], optimize=optimize)
+def _modules(case: dict[str, Any]) -> dict[str, str]:
+    return {f"test-{number}.rego": text for number, text in enumerate(case["modules"])}
+
+
+def _decided(case: dict[str, Any], *, optimize: bool) -> list[dict[str, Any]]:
+    policy = rego.compile(_modules(case), case.get("data"), rego_version=case["rego_version"], optimize=optimize)
     document = {key: case[key] for key in ("input", "input_term") if key in case}
     return policy.query(case["query"], strict_builtin_errors=case.get("strict_error", False), **document)
+
+
+def _observed(case: dict[str, Any]) -> list[dict[str, Any]]:
+    policy = compile_observed(compiler.make_source(_modules(case), case.get("data"), case["rego_version"], optimize=False))
+    document = parse_value(case["input_term"]) if "input_term" in case else values.from_json(case["input"]) if "input" in case else None
+    query = policy.prepare(policy.parse_query(case["query"]))
+    context = query.context(document, current_time_ns(), case.get("strict_error", False))
+    found = query.solutions(context, lambda _: None, with_variables=False)
+    return [{name: values.to_json(value) for name, value in solution.items()} for solution in found]
 
 
 def _error_fault(case: dict[str, Any], error: rego.EvalError) -> str | None:
@@ -95,9 +112,9 @@ def canonical(value: Any) -> Any:
 
 
 def failures(version: str, category: str) -> Iterator[tuple[str, str]]:
-    """Yield name and reason of every case of a category that fails with or without tables."""
+    """Yield name and reason of every case of a category that fails in any of the ways."""
     for index, case in enumerate(load(version, category)):
-        reasons = [reason for optimize in (True, False) if (reason := fault(case, optimize=optimize)) is not None]
+        reasons = [reason for way in WAYS if (reason := fault(case, way)) is not None]
         if reasons:
             yield name(category, index, case), reasons[0]
 

@@ -1,26 +1,35 @@
-"""The cache of denials: bounded in entries, bytes and time, and not to be flooded."""
+"""The cache of decisions: bounded in entries, bytes and time, and not to be flooded."""
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
+from itertools import islice
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.errors import Reason
-from authz.pdp.cache import CacheConfig, DecisionCache, Entry, Key, weight
+from authz.pdp.cache import JITTER, CacheConfig, DecisionCache, Entry, Key, weight
 from authz.rego.values import NULL, TRUE, Object, Set
 
 TTL = 100
 
 
-def cache(entries: int = 10, max_key_bytes: int = 4096) -> DecisionCache:
-    return DecisionCache(CacheConfig(entries, TTL, max_key_bytes))
+SHORTEST = TTL - TTL // JITTER
+
+
+def cache(entries: int = 10, max_key_bytes: int = 4096, allow_ttl_ns: int = 0) -> DecisionCache:
+    return DecisionCache(CacheConfig(entries, TTL, max_key_bytes, allow_ttl_ns))
 
 
 def denial(now_ns: int = 0, response: bytes = b"no") -> Entry:
-    return Entry(response, Reason.DENIED, None, now_ns)
+    return Entry(response, False, Reason.DENIED, None, now_ns)
+
+
+def permission(now_ns: int = 0) -> Entry:
+    return Entry(b"yes", True, Reason.ALLOWED, None, now_ns)
 
 
 def test_remembers_what_was_put_and_counts() -> None:
@@ -46,16 +55,62 @@ def test_undefined_and_rego_values_are_told_apart_in_keys() -> None:
 def test_entries_expire_and_leave() -> None:
     remembered = cache()
     remembered.put(("a",), denial(5))
-    assert remembered.get(("a",), 5 + TTL - 1) is not None
+    assert remembered.get(("a",), 5 + SHORTEST - 1) is not None
     assert remembered.get(("a",), 5 + TTL) is None
     assert len(remembered) == 0
     assert (remembered.expirations, remembered.misses) == (1, 1)
 
 
+def test_what_was_learnt_together_is_not_forgotten_together() -> None:
+    remembered = DecisionCache(CacheConfig(10_000, 1_000_000))
+    entries = [denial() for _ in range(1000)]
+    for number, entry in enumerate(entries):
+        remembered.put((f"/path/{number}",), entry)
+    lifetimes = {entry.expires_ns for entry in entries}
+    assert len(lifetimes) > 100
+    assert 1_000_000 * (JITTER - 1) // JITTER <= min(lifetimes) < max(lifetimes) <= 1_000_000
+
+
+def test_what_was_allowed_is_remembered_only_for_the_time_that_it_is_given() -> None:
+    remembered = cache()
+    remembered.put(("a",), permission())
+    assert remembered.get(("a",), 0) is None
+    remembered = cache(allow_ttl_ns=10)
+    remembered.put(("a",), permission())
+    assert remembered.get(("a",), 8) is not None
+    assert remembered.get(("a",), 10) is None
+    remembered.put(("a",), denial())
+    assert remembered.get(("a",), SHORTEST - 1) is not None
+
+
+def test_a_million_distinct_denials_evict_nothing_that_helps_and_take_no_more_memory() -> None:
+    remembered = DecisionCache(CacheConfig())
+    useful = [(f"/useful/{number}",) for number in range(1000)]
+    for key in useful:
+        remembered.put(key, denial())
+        assert remembered.get(key, 0) is not None
+    flood = (((f"/attack/{number}",), denial()) for number in range(1_000_000))
+    for key, entry in islice(flood, 20_000):  # full by now
+        remembered.put(key, entry)
+    tracemalloc.start()
+    for key, entry in islice(flood, 20_000):
+        remembered.put(key, entry)
+    first = tracemalloc.get_traced_memory()[0]
+    for key, entry in islice(flood, 60_000):
+        remembered.put(key, entry)
+    grown = tracemalloc.get_traced_memory()[0] - first
+    tracemalloc.stop()
+    for key, entry in flood:
+        remembered.put(key, entry)
+    assert len(remembered) == CacheConfig().max_entries
+    assert grown < 100_000
+    assert all(remembered.get(key, 0) is not None for key in useful)
+
+
 def test_being_hit_does_not_prolong_a_denial() -> None:
     remembered = cache()
     remembered.put(("a",), denial())
-    for now_ns in range(0, TTL, 10):
+    for now_ns in range(0, SHORTEST, 10):
         assert remembered.get(("a",), now_ns) is not None
     assert remembered.get(("a",), TTL) is None
 

@@ -155,7 +155,7 @@ def test_check_whose_deadline_has_passed_is_not_evaluated() -> None:
 def test_denial_is_remembered_and_expires() -> None:
     policy = counting()
     pdp = active(policy, cache=CacheConfig(ttl_ns=100))
-    decisions = [pdp.decide(POST, now_ns) for now_ns in (0, 99, 100, 101)]
+    decisions = [pdp.decide(POST, now_ns) for now_ns in (0, 86, 100, 101)]
     assert [decision.cache for decision in decisions] == ["miss", "hit", "miss", "hit"]
     assert {decision.response for decision in decisions} == {decisions[0].response}
     assert {(decision.reason, decision.revision, decision.allowed) for decision in decisions} == {(Reason.DENIED, "r1", False)}

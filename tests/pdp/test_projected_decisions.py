@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from authz import rego
 from authz.errors import Reason
@@ -77,14 +78,26 @@ def test_projected_document_decides_as_the_full_one(name: str, request: CheckReq
 
 @pytest.mark.parametrize("name", MODULES)
 @settings(max_examples=30)
-@given(check_requests)
-def test_remembered_denials_are_those_that_would_be_made_anew(name: str, request: CheckRequest) -> None:
+@given(st.lists(check_requests, min_size=1, max_size=4))
+def test_remembered_decisions_are_those_that_would_be_made_anew(name: str, requests: list[CheckRequest]) -> None:
     cached, fresh = PDP(), PDP()
-    cached.activate(Snapshot.build(POLICIES[name], entrypoint="envoy/authz/allow", revision="r", activated_ns=0))
-    fresh.activate(
-        Snapshot.build(POLICIES[name], entrypoint="envoy/authz/allow", revision="r", activated_ns=0, cache=CacheConfig(max_entries=0))
-    )
-    for data in (request.SerializeToString(), mesh_request().SerializeToString(), request.SerializeToString()):
+    for pdp, config in ((cached, CacheConfig(allow_ttl_ns=10**9)), (fresh, CacheConfig(max_entries=0))):
+        pdp.activate(Snapshot.build(POLICIES[name], entrypoint="envoy/authz/allow", revision="r", activated_ns=0, cache=config))
+    for request in (*requests, mesh_request(), *reversed(requests), mesh_request()):
+        data = request.SerializeToString()
         first, second = cached.decide(data, 0), fresh.decide(data, 0)
-        assert (first.response, first.reason, first.error) == (second.response, second.reason, second.error)
+        assert (first.response, first.allowed, first.reason, first.error) == (second.response, second.allowed, second.reason, second.error)
         assert first.reason is not Reason.INTERNAL_ERROR
+
+
+def test_what_was_allowed_is_remembered_if_an_operator_says_so() -> None:
+    data = mesh_request(**{"x-tenant": "a"}).SerializeToString()
+    for allow_ttl_ns, second in ((0, "miss"), (10**9, "hit")):
+        pdp = PDP()
+        config = CacheConfig(allow_ttl_ns=allow_ttl_ns)
+        policy = POLICIES["headers and metadata"]
+        pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r", activated_ns=0, cache=config))
+        decisions = [pdp.decide(data, 0), pdp.decide(data, 1)]
+        assert [decision.reason for decision in decisions] == [Reason.ALLOWED] * 2
+        assert [decision.cache for decision in decisions] == ["miss", second]
+        assert pdp.decide(data, 2 * 10**9).cache == "miss"

@@ -69,12 +69,26 @@ def test_the_plan_names_steps_and_source_lines() -> None:
 def test_a_table_shows_columns_rows_and_what_stays_code() -> None:
     text = emit("tables", POLICY, DATA, entrypoints=["web/allow"])
     assert "table data.web.allow: 2 rows, 5 columns" in text
-    assert 'input["user"] == "alice"' in text
-    assert 'input["path"] starts with "/public/"' in text
-    assert 'input["roles"] has member "admin"' in text
-    assert 'input["suspended"] == false or absent' in text
+    assert 'input.user == "alice"' in text
+    assert 'input.path starts with "/public/"' in text
+    assert 'input.roles has member "admin"' in text
+    assert "input.suspended == false or absent" in text
     assert "0 residuals" in text
     assert "+ residual" not in text
+
+
+def test_reads_are_what_a_cache_key_is_made_of() -> None:
+    text = emit("reads", POLICY, DATA, entrypoints=["web/allow"])
+    assert text.split("\n")[-6:] == [
+        "reads data.web.allow",
+        '  input["method"]',
+        '  input["path"]',
+        '  input["roles"]',
+        '  input["suspended"]',
+        '  input["user"]',
+    ]
+    clock = emit("reads", {"t.rego": "package t\np if time.now_ns() > 1\nq if data.x[input.y]"}, None)
+    assert clock.split("\n") == ["reads data.t.p", "  non-deterministic time.now_ns", "reads data.t.q", '  input["y"]', '  data["x"]']
 
 
 def test_entry_points_limit_what_is_printed() -> None:
@@ -90,7 +104,7 @@ def test_python_is_what_the_policy_runs() -> None:
 def test_an_unknown_stage_is_refused_with_the_known_ones() -> None:
     with pytest.raises(rego.CompileError, match="unknown stage `assembler`") as caught:
         emit("assembler", POLICY)
-    assert caught.value.help == "stages: tokens, nodes, plan, tables, python"
+    assert caught.value.help == "stages: tokens, nodes, plan, tables, reads, python"
 
 
 @pytest.mark.parametrize("stage", ["plan", "tables", "python"])

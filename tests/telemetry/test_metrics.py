@@ -5,7 +5,7 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from authz.errors import Reason
-from authz.telemetry.counters import ActivationCounters, CheckCounters
+from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
 from authz.telemetry.histogram import LAG_BUCKETS_S, Histogram
 from authz.telemetry.metrics import Gauges, Metrics, PolicyGauges
 from tests.test_layering import REPOSITORY
@@ -14,7 +14,16 @@ POLICY = PolicyGauges(revision="r1", entrypoint="envoy/authz/allow", rows=7, col
 
 
 def gauges(policy: PolicyGauges | None = POLICY) -> Gauges:
-    return Gauges(policy, last_refresh_ok=True, in_flight=2, open_connections=3, is_draining=False, log_lines_dropped=1)
+    return Gauges(
+        policy,
+        last_refresh_ok=True,
+        in_flight=2,
+        open_connections=3,
+        is_draining=False,
+        log_lines_dropped=1,
+        waiting_checks=4,
+        send_cache_bytes=5,
+    )
 
 
 def rendered(policy: PolicyGauges | None = POLICY) -> str:
@@ -22,7 +31,10 @@ def rendered(policy: PolicyGauges | None = POLICY) -> str:
     checks.observe(Reason.ALLOWED, "bypass", 20_000)
     checks.observe(Reason.NO_POLICY, "bypass", 2_000)
     activations.count("activated")
-    return Metrics(checks, activations, Histogram(LAG_BUCKETS_S), lambda: gauges(policy)).render().decode()
+    sends = SendCounters()
+    sends.by_outcome["timeout"] += 1
+    sends.by_cache["hit"] += 1
+    return Metrics(checks, activations, sends, Histogram(LAG_BUCKETS_S), lambda: gauges(policy)).render().decode()
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -41,6 +53,10 @@ def test_what_was_counted_is_rendered() -> None:
     assert found["authz_policy_table_rows", (("entrypoint", "envoy/authz/allow"),)] == 7
     assert found["authz_decision_cache_evictions_total", ()] == 2
     assert found["authz_checks_in_flight", ()] == 2
+    assert found["authz_http_send_requests_total", (("outcome", "timeout"),)] == 1
+    assert found["authz_http_send_cache_lookups_total", (("result", "hit"),)] == 1
+    assert found["authz_http_send_waiting_checks", ()] == 4
+    assert found["authz_http_send_cache_bytes", ()] == 5
     assert found["process_open_fds", ()] > 0
 
 

@@ -159,3 +159,36 @@ def test_a_rule_over_base_data_is_refused() -> None:
 def test_what_does_not_compile_is_refused() -> None:
     with pytest.raises(CompileError, match="var y is unsafe"):
         suite("test_x[n] if { some n in [1]; y }")
+
+
+def test_what_a_test_prints_is_kept_and_only_where_it_is_wanted() -> None:
+    source = 'test_x if { print(1, input.no); f(2) }\n\nf(x) if print("f", x)\n\ntest_y if true'
+    assert {name: result.output for name, result in results(source).items()} == {"test_x": "1 <undefined>\nf 2\n", "test_y": ""}
+    silent = compile_suite({"t.rego": f"package t\n\n{source}\n"}, None, prints=False)
+    assert [silent.run(test, 0).output for test in silent.tests] == ["", ""]
+
+
+def test_an_error_keeps_what_was_printed_before_it() -> None:
+    (result,) = results('test_x if { print("before"); 1 / 0 == 1 }').values()
+    assert (result.outcome, result.output) == (Outcome.ERROR, "before\n")
+
+
+HEAVY = "count([1 | numbers.range(1, 1000)[_]; numbers.range(1, 100)[_]]) == 100000"
+
+
+def test_the_cases_of_a_test_cost_no_more_than_their_names() -> None:
+    assert leaves(f"test_x[n] if {{\n\tsome n in [1, 2]\n\t{HEAVY}\n\tn != 2\n}}") == {"1": True, "2": False}
+
+
+def test_coverage_is_of_tests_and_of_what_they_test() -> None:
+    compiled = suite("test_x if data.p.a\n\ntodo_test_y if data.p.b", policy="package p\n\na if true\n\nb if true")
+    reports = compiled.coverage(compiled.tests, 0)
+    assert {file: ({one.row for one in found.covered}, {one.row for one, _ in found.not_covered}) for file, found in reports.items()} == {
+        "p.rego": ({3}, {5}),
+        "t.rego": ({3}, {5}),
+    }
+
+
+def test_an_error_is_no_reason_to_cover_nothing() -> None:
+    compiled = suite("test_x if { 1 == 1; data.p.a == 2 }", policy="package p\n\na := 1 if true\n\na := 2 if true")
+    assert {one.row for one in compiled.coverage(compiled.tests, 0)["p.rego"].covered} == {3, 5}

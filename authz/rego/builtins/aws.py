@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from authz.rego.builtins.http_request import check_parameters
 from authz.rego.builtins.registry import NUMBER, OBJECT, builtin
-from authz.rego.builtins.runtime import check_request
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index
 from authz.rego.render import json_text
@@ -54,7 +54,7 @@ def sign_req(request: Object, config: Object, time_ns: Number) -> Value:
     nanoseconds = as_index(time_ns)
     if nanoseconds is None:
         raise _refused(3, "could not convert time_ns value into a unix timestamp")
-    check_request(_NAME, request)
+    check_parameters(_NAME, request)
     headers = request.get("headers", Object())
     if not isinstance(headers, Object):
         raise BuiltinError(f"{_NAME}: operand 0 must be object but got {type_name(headers)}", EVAL_TYPE)

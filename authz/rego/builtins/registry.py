@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index, as_int
+from authz.rego.pending import HttpRequest
 from authz.rego.values import Boolean, Null, Number, Object, Set, Value, type_name
 
 ANY: Final = "any"
@@ -38,9 +39,15 @@ class EvalContext(Protocol):
     """What a built-in may ask of the running evaluation (constant within one query)."""
 
     now_ns: int
+    output: Callable[[str], None] | None
+    """Where the lines of `print` go, None for nowhere."""
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
         """Return the value made first for `key` within this evaluation."""
+        ...
+
+    def answer_to(self, request: HttpRequest) -> Object:
+        """Return the answer to a request. Raises Pending, or BuiltinError where none may be sent."""
         ...
 
 

@@ -1,17 +1,29 @@
-"""Code that is the same but for the names of its locals, made the same: thousands of rules share what they have in common.
+"""Code that is the same but for its locals' names and its constants, made the same: thousands of rules share what they have in common.
 
-Pure renaming; knows no tables.
+Owns the form of a piece of code and how code is made of it again. Knows no tables.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from authz.rego import plan as p
 from authz.rego.nodes import Location
 from authz.rego.planner import walk
+from authz.rego.values import Boolean, Null, Value
+
+_HOLE: Final = "k"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Code with locals numbered in the order in which they are bound, and locals `k0`, `k1`, … in place of its constants."""
+
+    definition: p.Definition
+    holes: int
 
 
 def is_shareable(definition: p.Definition) -> bool:
@@ -25,40 +37,81 @@ def is_shareable(definition: p.Definition) -> bool:
     )
 
 
-def canonical(definition: p.Definition) -> p.Definition:
-    """Return the definition with its locals numbered in the order in which they are bound."""
-    names: dict[str, str] = {}
-    block = _renamed(definition.block, names)
-    heads: p.Definition = _renamed(replace(definition, block=()), names)
-    return replace(heads, block=block)
+def form_of(definition: p.Definition) -> tuple[Form, tuple[p.Const, ...]]:
+    """Return the form of shareable code and the constants that were in it, in order."""
+    renamer = _Renamer()
+    block = renamer.renamed(definition.block)
+    heads: p.Definition = renamer.renamed(replace(definition, block=()))
+    return Form(replace(heads, block=block), len(renamer.constants)), tuple(renamer.constants)
 
 
-def _renamed(node: Any, names: dict[str, str]) -> Any:
-    if isinstance(node, p.Local):
-        return p.Local(names.get(node.name, node.name))
-    if isinstance(node, tuple):
-        return tuple([_renamed(item, names) for item in node])
-    kind = type(node)
-    parts = _parts(kind)  # type: ignore[arg-type]  # mypy takes a class for an unhashable object
-    if not parts and not _binders(kind):
-        return node
-    if kind is p.Every:  # its own locals are there in its block; what a `Let` reads comes before what it binds
-        bound = {name: _bound(getattr(node, name), names) for name in _binders(kind)}
-        return replace(node, **{name: _renamed(getattr(node, name), names) for name in parts}, **bound)
-    changed = {name: _renamed(getattr(node, name), names) for name in parts}
-    return replace(node, **changed, **{name: _bound(getattr(node, name), names) for name in _binders(kind)})
+def with_constants(form: Form, uses: Sequence[tuple[p.Const, ...]], first: int) -> tuple[p.Definition, list[int]]:
+    """Return the code of a form for all who use it, and which of their constants they have to bring.
+
+    Constants that all of them have in common are part of it; others are bound from the row's values, from place `first` on.
+    """
+    brought = [hole for hole in range(form.holes) if any(_differ(use[hole], uses[0][hole]) for use in uses)]
+    filler = _Filler({f"{_HOLE}{hole}": uses[0][hole] for hole in range(form.holes) if hole not in brought})
+    definition: p.Definition = filler.filled(form.definition)
+    binds = tuple(p.Bind(f"{_HOLE}{hole}", first + place) for place, hole in enumerate(brought))
+    return replace(definition, block=binds + definition.block), brought
 
 
-def _bound(name: str | None, names: dict[str, str]) -> str | None:
-    return None if name is None else names.setdefault(name, f"v{len(names) + 1}")
+def _differ(one: p.Const, other: p.Const) -> bool:
+    """Tell whether two constants are not alike in every respect: a number may be equal and spelled otherwise."""
+    return one is not other and (one.value.__class__ not in {str, Boolean, Null} or one.value != other.value)
+
+
+class _Filler:
+    """Puts constants back."""
+
+    def __init__(self, constants: dict[str, p.Const]) -> None:
+        self._constants = constants
+
+    def filled(self, node: Any) -> Any:
+        if isinstance(node, p.Local):
+            return self._constants.get(node.name, node)
+        if isinstance(node, tuple):
+            return tuple([self.filled(item) for item in node])
+        parts = _parts(type(node))  # type: ignore[arg-type]  # mypy takes a class for an unhashable object
+        return replace(node, **{name: self.filled(getattr(node, name)) for name in parts}) if parts else node
+
+
+class _Renamer:
+    """Numbers locals and takes constants out."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, str] = {}
+        self.constants: list[p.Const] = []
+
+    def renamed(self, node: Any) -> Any:
+        if isinstance(node, p.Local):
+            return p.Local(self.names.get(node.name, node.name))
+        if isinstance(node, p.Const):
+            self.constants.append(node)
+            return p.Local(f"{_HOLE}{len(self.constants) - 1}")
+        if isinstance(node, tuple):
+            return tuple([self.renamed(item) for item in node])
+        kind = type(node)
+        parts, binders = _parts(kind), _binders(kind)  # type: ignore[arg-type]  # as above
+        if not parts and not binders:
+            return node
+        if kind is p.Every:  # its own locals are there in its block; what a `Let` reads comes before what it binds
+            bound = {name: self._bound(getattr(node, name)) for name in binders}
+            return replace(node, **{name: self.renamed(getattr(node, name)) for name in parts}, **bound)
+        changed = {name: self.renamed(getattr(node, name)) for name in parts}
+        return replace(node, **changed, **{name: self._bound(getattr(node, name)) for name in binders})
+
+    def _bound(self, name: str | None) -> str | None:
+        return None if name is None else self.names.setdefault(name, f"v{len(self.names) + 1}")
 
 
 @cache
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """Return the fields that can hold locals."""
-    if not is_dataclass(kind) or kind in {p.Const, Location}:
+    if not is_dataclass(kind) or kind is Location:
         return ()
-    left_alone = {"location", "ctx", "name", "params", "orelse", "place", *_binders(kind)}
+    left_alone = {"location", "ctx", "name", "params", "orelse", "place", "size", *_binders(kind)}
     return tuple(field.name for field in fields(kind) if field.name not in left_alone)
 
 
@@ -67,3 +120,8 @@ def _binders(kind: type[Any]) -> tuple[str, ...]:
     if kind in {p.Let, p.Bind}:
         return ("name",)
     return ("key", "value") if kind is p.Every else ()
+
+
+def values_of(constants: Sequence[p.Const], places: Sequence[int]) -> tuple[Value, ...]:
+    """Return the values of some constants."""
+    return tuple(constants[place].value for place in places)

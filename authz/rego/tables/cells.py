@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, Union
 
 from authz.rego import plan as p
+from authz.rego.builtins import BUILTINS
 from authz.rego.render import to_text
 from authz.rego.tables.columns import CallColumn, Column, column_text
-from authz.rego.values import FALSE, TRUE, Value, compare
+from authz.rego.values import FALSE, NULL, TRUE, Boolean, Value, compare
 
 MAX_SHOWN: Final = 8
 """Values of a cell that are printed."""
@@ -144,6 +145,8 @@ def _call(cell: Cell) -> CallColumn | None:
             return CallColumn("contains", (column, p.Const(text)))
         case Matches(column, pattern, None):
             return CallColumn("regex.match", (p.Const(pattern), column))
+        case Matches(column, pattern, delimiters) if delimiters is not None:
+            return CallColumn("glob.match", (p.Const(pattern), p.Const(tuple(delimiters) or NULL), column))
         case InNetwork(column, network):
             return CallColumn("net.cidr_contains", (p.Const(network), column))
         case HasMember(column, (member,)):
@@ -228,6 +231,8 @@ def cell_text(cell: Cell) -> str:
     """Return how a cell is printed."""
     name = column_text(cell.column)
     match cell:
+        case OneOf(CallColumn(function), (Boolean(),), others, absent) if others is absent and BUILTINS[function].returns_bool:
+            return f"not {name}" if (cell.values[0] is TRUE) is others else name
         case OneOf(_, values, others, absent):
             return _set_text(name, values, others, absent)
         case Prefix(_, prefixes):

@@ -5,6 +5,7 @@ Owns what a column is made of and how it is named in print. Knows neither tests 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, Union
@@ -12,6 +13,15 @@ from typing import Final, TypeAlias, Union
 from authz.rego import plan as p
 from authz.rego.render import to_text
 from authz.rego.values import Object, Set, Value
+
+_NAME: Final = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+
+_INFIX: Final = {
+    "div": "/", "equal": "==", "gt": ">", "gte": ">=", "internal.member_2": "in", "lt": "<", "lte": "<=", "minus": "-", "mul": "*",
+    "neq": "!=", "plus": "+", "rem": "%",
+}  # fmt: skip
+
+SHOWN_ENTRIES: Final = 8
 
 SHOWN_CONSTANT: Final = 60
 """Characters of a constant operand that are printed."""
@@ -98,15 +108,27 @@ def parts_of(column: Column) -> Iterator[Column]:
         yield from parts_of(operand)
 
 
+def sources_of(column: Column) -> Iterator[Column]:
+    """Yield the columns that others are computed from, and that are computed from none: paths of the input, arguments."""
+    below = operands_of(column)
+    if not below:
+        yield column
+    for operand in below:
+        yield from sources_of(operand)
+
+
 def column_text(column: Operand) -> str:
     """Return how a column is printed: as the Rego that computes it."""
     match column:
         case InputColumn(path):
-            return "input" + "".join(f"[{to_text(step)}]" for step in path)
+            return "input" + "".join(map(_step_text, path))
         case ParamColumn(index):
             return f"argument {index + 1}"
         case StepColumn(base, key):
-            return f"{column_text(base)}[{column_text(key)}]"
+            start = f"{{… {_size(base.value)}}}" if isinstance(base, p.Const) else column_text(base)
+            return start + (_step_text(key.value) if isinstance(key, p.Const) else f"[{column_text(key)}]")
+        case CallColumn(name, (left, right)) if name in _INFIX:
+            return f"{column_text(left)} {_INFIX[name]} {column_text(right)}"
         case CallColumn(name, args):
             return f"{name}({', '.join(column_text(arg) for arg in args)})"
         case SizeColumn(base, kind):
@@ -116,9 +138,17 @@ def column_text(column: Operand) -> str:
     return _constant_text(column.value)
 
 
+def _size(value: Value) -> str:
+    return f"{len(value)} entries" if isinstance(value, Object | Set | tuple) else to_text(value)
+
+
+def _step_text(step: Value) -> str:
+    return f".{step}" if isinstance(step, str) and _NAME.fullmatch(step) else f"[{to_text(step)}]"
+
+
 def _constant_text(value: Value) -> str:
     """Return a constant operand; a large collection (base data that is looked up) as its size."""
-    if isinstance(value, Object | Set | tuple) and len(value) > 8:
-        return f"{{… {len(value)} entries}}"
+    if isinstance(value, Object | Set | tuple) and len(value) > SHOWN_ENTRIES:
+        return f"{{… {_size(value)}}}"
     text = to_text(value)
     return text if len(text) <= SHOWN_CONSTANT else text[:SHOWN_CONSTANT] + "…"

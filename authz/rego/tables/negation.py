@@ -6,6 +6,7 @@ Works on finished readings; walks no block.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import prod
 from typing import Final
 
 from authz.rego.tables.cells import Cell, conjunction, negated
@@ -14,6 +15,9 @@ from authz.rego.tables.reading import Collected, Env, Items, Known, Member, Opti
 
 MAX_READINGS: Final = 16
 """Readings of a nested block beyond which it is left to code."""
+
+MAX_DENIALS: Final = 8
+"""Ways for a block not to hold, beyond which a table would be slower than the code."""
 
 
 def exact_cells(readings: Iterable[Reading]) -> list[tuple[Cell, ...]] | None:
@@ -30,7 +34,9 @@ def exact_cells(readings: Iterable[Reading]) -> list[tuple[Cell, ...]] | None:
 
 
 def denied(found: list[tuple[Cell, ...]]) -> Options | None:
-    """Return the options of none of these conjunctions holding."""
+    """Return the options of none of these conjunctions holding; None if there are too many of them."""
+    if prod(map(len, found)) > MAX_DENIALS:
+        return None
     parts: list[Options] = []
     for cells in found:
         opposite = [negated(cell) for cell in cells]

@@ -12,9 +12,10 @@ from typing import Final
 from authz.rego import plan as p
 from authz.rego.planlocals import used_names
 from authz.rego.program import Kind
-from authz.rego.tables.canonical import canonical, is_shareable
+from authz.rego.tables.canonical import Form, form_of, is_shareable, values_of, with_constants
 from authz.rego.tables.cells import Cell, conjunct_key, demands_presence, is_presence
 from authz.rego.tables.columns import Column, parts_of
+from authz.rego.tables.reading import Turn
 from authz.rego.tables.rows import Row
 from authz.rego.values import Value
 
@@ -24,9 +25,10 @@ ROW_PARAM: Final = "e"
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """The code of a row, as a definition with one parameter more, and the values that the row hands it."""
+    """What is left to do for a row: code in a form that others may share, its constants, and the values of the row's turns."""
 
-    definition: p.Definition
+    form: Form
+    constants: tuple[p.Const, ...]
     values: tuple[Value, ...]
 
 
@@ -35,14 +37,13 @@ class ResidualMaker:
 
     def __init__(self, plan: p.RulePlan) -> None:
         self._bodies = [tuple(definition.chain()) for definition in plan.definitions]
-        self._made: dict[tuple[object, ...], p.Definition] = {}
+        self._made: dict[tuple[object, ...], tuple[Form, tuple[p.Const, ...]]] = {}
         self._is_object = plan.kind is Kind.OBJECT  # its code names its place in a conflict
-        self._shared_code: dict[p.Definition, p.Definition] = {}
+        self._forms: dict[Form, Form] = {}
         self._present: dict[frozenset[Column], frozenset[Column]] = {}
 
     def residual(self, row: Row, said: frozenset[Cell]) -> Residual:
         """Return what is left to do for a row; `said` are the cells that the row's place in the table says all of."""
-        body = self._bodies[row.definition][row.position]
         known = {conjunct_key(cell) for cell in said}
         turns = row.turns
         covered: frozenset[int] = frozenset()
@@ -53,19 +54,17 @@ class ResidualMaker:
             turns = ()
         places = tuple((turn.place, turn.key is not None) for turn in turns)
         key = (row.definition, row.position, covered, places)
-        definition = self._made.get(key)
-        if definition is None:
-            definition = self._made[key] = self._shared(_reduced(body, covered, dict(places)))
-        return Residual(
-            definition, tuple(value for turn in turns for value in ((turn.value,) if turn.key is None else (turn.key, turn.value)))
-        )
+        made = self._made.get(key)
+        if made is None:
+            body = self._bodies[row.definition][row.position]
+            made = self._made[key] = self._form(_reduced(body, covered, dict(places)))
+        return Residual(*made, tuple(value for turn in turns for value in _turn_values(turn)))
 
-    def _shared(self, definition: p.Definition) -> p.Definition:
-        """Return code that another body has left, too, if it is the same."""
+    def _form(self, definition: p.Definition) -> tuple[Form, tuple[p.Const, ...]]:
         if self._is_object or not is_shareable(definition):
-            return definition
-        plain = canonical(definition)
-        return self._shared_code.setdefault(plain, plain)
+            return Form(definition, 0), ()
+        form, constants = form_of(definition)
+        return self._forms.setdefault(form, form), constants
 
     def _columns(self, said: frozenset[Cell]) -> frozenset[Column]:
         """Return the columns that are there where these cells hold."""
@@ -74,6 +73,27 @@ class ResidualMaker:
         if present is None:
             present = self._present[columns] = frozenset(part for column in columns for part in parts_of(column))
         return present
+
+
+def joined(residuals: Iterable[Residual]) -> tuple[list[p.Definition], list[tuple[int, tuple[Value, ...]]]]:
+    """Return the code of all residuals, each form once, and for each residual the number of its code and the values it is handed."""
+    groups: dict[int, list[Residual]] = {}
+    listed = list(residuals)
+    for residual in listed:
+        groups.setdefault(id(residual.form), []).append(residual)
+    definitions: list[p.Definition] = []
+    numbers: dict[int, tuple[int, list[int]]] = {}
+    for group in groups.values():
+        first = group[0]
+        definition, brought = with_constants(first.form, [other.constants for other in group], len(first.values))
+        numbers[id(first.form)] = len(definitions), brought
+        definitions.append(definition)
+    found = [(*numbers[id(residual.form)], residual) for residual in listed]
+    return definitions, [(number, residual.values + values_of(residual.constants, brought)) for number, brought, residual in found]
+
+
+def _turn_values(turn: Turn) -> tuple[Value, ...]:
+    return (turn.value,) if turn.key is None else (turn.key, turn.value)
 
 
 def _is_said(cell: Cell, known: set[object], present: frozenset[Column]) -> bool:

@@ -14,9 +14,10 @@ from authz.rego.artifact import TableInfo
 from authz.rego.nodes import Location
 from authz.rego.planner import Planned
 from authz.rego.program import Kind, Path
+from authz.rego.tables.cells import Cell
 from authz.rego.tables.dimensions import Filing
 from authz.rego.tables.expressions import World
-from authz.rego.tables.residual import ResidualMaker
+from authz.rego.tables.residual import ResidualMaker, joined
 from authz.rego.tables.rows import Row, RowReader
 from authz.rego.tables.spaces import Bucket, Space, file_rows
 from authz.rego.values import Value
@@ -81,28 +82,29 @@ class TableBuilder:
         )
         if not filed.spaces or (_body_count(plan) < MIN_ROWS and not any(row.exact or row.turns for row in rows)):
             return None
-        maker = ResidualMaker(plan)
-        residuals: dict[int, int] = {}
-        definitions: list[p.Definition] = []
-        codes, values = array("i"), []
-        for row, said in zip(rows, filed.said, strict=True):
-            if row.exact:
-                codes.append(EXACT)
-                values.append(row.heads)
-                continue
-            residual = maker.residual(row, said)
-            number = residuals.setdefault(id(residual.definition), len(definitions))
-            if number == len(definitions):
-                definitions.append(residual.definition)
-            codes.append(number)
-            values.append(residual.values or None)
+        definitions, codes, values = _codes(plan, rows, filed.said)
         hits, only_hits = _finish(plan, rows, filed.spaces)
         locations = tuple(tuple(plan.definitions[row.definition].chain())[row.position].location for row in rows)
         places = tuple((row.definition, row.position) for row in rows)
         return Table(
             plan.path, rows, filed.filings, tuple(filed.spaces), tuple(filed.always), filed.repeats, hits, only_hits,
-            tuple(definitions), codes, tuple(values), places, locations, tuple(self._reader.notes.get(plan.path, ())),
+            tuple(definitions), codes, values, places, locations, tuple(self._reader.notes.get(plan.path, ())),
         )  # fmt: skip
+
+
+def _codes(
+    plan: p.RulePlan, rows: tuple[Row, ...], said: list[frozenset[Cell]]
+) -> tuple[list[p.Definition], array[int], tuple[tuple[Value, ...] | None, ...]]:
+    """Return the code of all residuals, and for each row the number of its own (or EXACT) and its values."""
+    maker = ResidualMaker(plan)
+    left = [number for number, row in enumerate(rows) if not row.exact]
+    definitions, found = joined(maker.residual(rows[number], said[number]) for number in left)
+    codes = array("i", [EXACT]) * len(rows)
+    values = [row.heads for row in rows]
+    for number, (code, handed) in zip(left, found, strict=True):
+        codes[number] = code
+        values[number] = handed or None
+    return definitions, codes, tuple(values)
 
 
 def _body_count(plan: p.RulePlan) -> int:

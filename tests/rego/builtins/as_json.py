@@ -7,7 +7,8 @@ import pytest
 
 from authz.rego.builtins import BUILTINS
 from authz.rego.errors import BuiltinError
-from authz.rego.values import Value, from_json, to_json
+from authz.rego.pending import HttpRequest
+from authz.rego.values import Object, Value, from_json, to_json
 
 NOW_NS = 1_700_000_000_000_000_000
 
@@ -16,12 +17,16 @@ class Context:
     """One evaluation at a fixed time."""
 
     now_ns = NOW_NS
+    output: Callable[[str], None] | None = None
 
     def __init__(self) -> None:
         self.kept: dict[tuple[Value, ...], Value] = {}
 
     def once(self, key: tuple[Value, ...], make: Callable[[], Value]) -> Value:
         return self.kept.setdefault(key, make())
+
+    def answer_to(self, request: HttpRequest) -> Object:
+        raise BuiltinError("http.send: not enabled")
 
 
 def call(name: str, *operands: Any) -> Any:

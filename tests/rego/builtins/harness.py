@@ -13,6 +13,8 @@ from authz.rego.values import Value, from_json
 class Evaluation:
     """An evaluation's memory of the values made once."""
 
+    output: Callable[[str], None] | None = None
+
     def __init__(self) -> None:
         self.now_ns = 0
         self.made: dict[tuple[Value, ...], Value] = {}
