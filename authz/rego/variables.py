@@ -34,7 +34,7 @@ def all_vars(literal: FlatLiteral) -> Iterator[Var]:
         yield from body_vars(operand.body)
 
 
-def _operands(literal: FlatLiteral) -> tuple[FlatOperand, ...]:
+def operands_of(literal: FlatLiteral) -> tuple[FlatOperand, ...]:
     match literal.expr:
         case FlatNot(operand):
             return (operand,)

@@ -106,7 +106,7 @@ class _Writer:
         is_stepped = len(ref.args) == 1 and head.key is None
         if isinstance(ref.head, nodes.Var) and (not ref.args or (is_stepped and sign is not None)):
             tree["name"] = ref.head.name
-        is_fact = not rule.body and not rule.is_default and head.location == ref.location
+        is_fact = not rule.body and not rule.is_default and (head.location.row, head.location.col) == (ref.location.row, ref.location.col)
         if is_stepped and (is_fact or not isinstance(ref.args[0], nodes.Scalar)):
             tree["key"] = self.term(ref.args[0])
         if sign is Kind.ASSIGN:
