@@ -16,11 +16,11 @@ from typing import Final
 from authz import rego
 from authz.bundle.directory import PolicySource
 from authz.cli.limits import time_limit
-from authz.cli.loading import compile_source, load_any, with_source_lines
+from authz.cli.loading import compile_source, load_any
 from authz.cli.measures import Timers
 from authz.cli.sending import Send
 from authz.rego import compiler, nodes
-from authz.rego.errors import UNSAFE, CompileError, EvalError
+from authz.rego.errors import UNSAFE, CompileError, EvalError, with_source_lines
 from authz.rego.observed.coverage import CoverageRuns, FileReport
 from authz.rego.observed.evaluation import ALL_SHORTCUTS, Shortcuts
 from authz.rego.observed.events import Event, Observer

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,7 @@ from authz.bundle.yaml_text import parse_yaml
 from authz.refresh.files import MAX_FILE_BYTES, read_file, read_policy_files
 from authz.rego import compiler, errors, parser
 from authz.rego.data_conflicts import data_conflicts
-from authz.rego.errors import CompileError, Diagnostic
+from authz.rego.errors import CompileError, Diagnostic, with_source_lines
 from authz.rego.values import Value, from_json
 
 _YAML: Final = (".yaml", ".yml")
@@ -77,30 +76,12 @@ def explained(error: CompileError, modules: Mapping[str, str], rego_version: int
     return with_source_lines(CompileError(found) if found else error, modules)
 
 
-def with_source_lines(error: CompileError, modules: Mapping[str, str]) -> CompileError:
-    """Return the error with the source lines of its findings."""
-    return CompileError(tuple(_with_source(diagnostic, modules) for diagnostic in error.diagnostics))
-
-
 def _parse_errors(modules: Mapping[str, str], rego_version: int) -> Iterable[Diagnostic]:
     for name in sorted(modules):
         try:
             parser.parse_module(name, modules[name], rego_version)
         except CompileError as error:
             yield from error.diagnostics
-
-
-def _with_source(diagnostic: Diagnostic, modules: Mapping[str, str]) -> Diagnostic:
-    text = modules.get(diagnostic.location.file)
-    if text is None or diagnostic.source_line is not None or not diagnostic.location.row:
-        return diagnostic
-    return replace(diagnostic, source_line=source_line(text, diagnostic.location.row))
-
-
-def source_line(text: str, row: int) -> str:
-    """Return a line of a module, counted as locations count: only a line feed ends one."""
-    lines = text.split("\n")
-    return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
 
 
 def read_input(path: Path) -> Value:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import click
 
 from authz.cli.bench import Benchmark, go_name
-from authz.cli.loading import source_line
 from authz.cli.output import duration_text, errors_json, location_json
 from authz.cli.trace_json import explanation_json
+from authz.rego.errors import source_line
 from authz.rego.observed.events import Event
 from authz.rego.observed.trace import lines
 from authz.rego.render import to_text

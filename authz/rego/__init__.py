@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from authz.rego import compiler
 from authz.rego.artifact import ReadSet, TableInfo
-from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError
+from authz.rego.errors import BuiltinError, CompileError, Diagnostic, EvalError, with_source_lines
 from authz.rego.policy import UNDEFINED, EntryPoint, Policy, Undefined
 from authz.rego.strict import refuse_unused
 from authz.rego.types import Schemas
@@ -37,16 +37,23 @@ def compile(  # noqa: PLR0913 - the options of one operation
     `prints`: `print` writes to the output of an evaluation that has one; a policy that prints has no tables then, which skip what
     cannot hold. `schemas`: what does not fit the JSON schemas that METADATA blocks name is refused, too. Raises CompileError.
     """
-    with compiler.collector_paused():
-        source = replace(compiler.make_source(modules, data, rego_version, optimize, volatile), prints=prints, schemas=schemas)
-        planned = compiler.plan_source(source)
-        source = replace(source, optimize=optimize and not compiler.does_print(planned))
-        if strict:
-            refuse_unused(compiler.parse_source(source))
-        policy = Policy(source, compiler.generate(planned, source), planned)
+    source = replace(compiler.make_source(modules, data, rego_version, optimize, volatile), prints=prints, schemas=schemas)
+    try:
+        policy = _compiled(source, strict)
+    except CompileError as error:
+        raise with_source_lines(error, modules) from None
     for path in entrypoints:
         policy.entrypoint(path)
     return policy
+
+
+def _compiled(source: compiler.Source, strict: bool) -> Policy:
+    with compiler.collector_paused():
+        planned = compiler.plan_source(source)
+        source = replace(source, optimize=source.optimize and not compiler.does_print(planned))
+        if strict:
+            refuse_unused(compiler.parse_source(source))
+        return Policy(source, compiler.generate(planned, source), planned)
 
 
 __all__ = [

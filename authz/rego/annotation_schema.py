@@ -6,9 +6,11 @@ more than hold values. Knows no places in a source but line numbers of the block
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias, Union
 
 import yaml
 
@@ -39,21 +41,22 @@ def read_document(text: str) -> dict[str, Any]:
     """Return what a block says, keys that OPA does not know left out. Raises AnnotationError."""
     if not text.strip():
         raise AnnotationError("expected METADATA block, found whitespace")
-    raw = _read_yaml(text)
+    raw = _read_yaml(text + "\n")
     if not isinstance(raw, dict):
         raise AnnotationError("a METADATA block must be a YAML mapping", 1)
     document = {}
     for key, read in _FIELDS.items():
-        if raw.get(key) is not None:
-            value = read(key, raw[key])
+        written = raw.get(key)
+        if written is not None and not (isinstance(written, _Plain) and written.value is None):
+            value = read(key, written)
             if value:
                 document[key] = value
     return document
 
 
-def _read_yaml(text: str) -> Document:
+def _read_yaml(text: str) -> _Value:
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = next(yaml.compose_all(text, Loader=yaml.SafeLoader), None)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise AnnotationError(f"yaml: {error.problem or error.context}", line) from error
@@ -62,75 +65,130 @@ def _read_yaml(text: str) -> Document:
     return _Converter().value(node, 0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """A scalar without quotes: what it says to a field of text, and to one of any type."""
+
+    text: str
+
+    @property
+    def value(self) -> Document:
+        """The value by YAML 1.2's core schema, where a date and `yes` are strings."""
+        if self.text in _WORDS:
+            return _WORDS[self.text]
+        if _INTEGER.fullmatch(self.text):
+            return int(self.text)
+        if _PREFIXED.fullmatch(self.text):
+            try:
+                return int(self.text, 0)
+            except ValueError:  # `0o9`: a string, as everything that is not a number
+                return self.text
+        return float(self.text) if _FLOAT.fullmatch(self.text) else self.text
+
+
+class _Mapping(dict[str, Any]):
+    """A mapping; `is_named` if all its keys are strings."""
+
+    is_named = True
+
+
+_Value: TypeAlias = Union[str, _Plain, list[Any], _Mapping, None]
+
+
 class _Converter:
-    """YAML nodes to JSON, with a budget: aliases can make a short text a huge value."""
+    """YAML nodes to values, with a budget: aliases can make a short text a huge value."""
 
     def __init__(self) -> None:
         self.values = 0
 
-    def value(self, node: yaml.Node | None, depth: int) -> Document:
+    def value(self, node: yaml.Node | None, depth: int) -> _Value:
         self.values += 1
         if depth > _MAX_DEPTH or self.values > _MAX_VALUES:
             raise AnnotationError("yaml: the block is nested too deeply or holds too many values", 1)
         if isinstance(node, yaml.MappingNode):
-            return {self._key(key): self.value(item, depth + 1) for key, item in node.value}
+            return self._mapping(node, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, depth + 1) for item in node.value]
         if not isinstance(node, yaml.ScalarNode):
             return None
-        return _scalar(node.value) if node.style is None else str(node.value)
+        return _Plain(node.value) if node.style is None else str(node.value)
 
-    @staticmethod
-    def _key(node: yaml.Node) -> str:
-        if not isinstance(node, yaml.ScalarNode):
-            raise AnnotationError("invalid map key type(s)", node.start_mark.line + 1)
-        return str(node.value)
-
-
-def _scalar(text: str) -> Document:
-    """Return the value of a plain scalar by YAML 1.2's core schema, where a date and `yes` are strings."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INTEGER.fullmatch(text):
-        return int(text)
-    if _PREFIXED.fullmatch(text):
-        try:
-            return int(text, 0)
-        except ValueError:  # `0o9`: a string, as everything that is not a number
-            return text
-    return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def _text(key: str, value: Document) -> str:
-    if not isinstance(value, str | int | float):
-        raise AnnotationError(f"invalid {key} definition: must be a string", 1)
-    return value if isinstance(value, str) else str(value)
+    def _mapping(self, node: yaml.MappingNode, depth: int) -> _Mapping:
+        found = _Mapping()
+        merged: list[_Value] = []
+        lines: dict[str, int] = {}
+        for key, item in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise AnnotationError("invalid map key type(s)", key.start_mark.line + 1)
+            value = self.value(item, depth + 1)
+            if key.style is None and key.value == "<<":
+                merged += value if isinstance(value, list) else [value]
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                fault = f'yaml: unmarshal errors:\n  line {line}: mapping key "{key.value}" already defined at line {lines[key.value]}'
+                raise AnnotationError(fault, line)
+            lines[key.value] = line
+            found[key.value] = value
+            found.is_named &= key.style is not None or isinstance(_Plain(key.value).value, str)
+        for other in merged:
+            for name, value in other.items() if isinstance(other, _Mapping) else ():
+                found.setdefault(name, value)
+        return found
 
 
-def _flag(key: str, value: Document) -> bool:
-    if not isinstance(value, bool):
-        raise AnnotationError(f"invalid {key} definition: must be a boolean", 1)
+def _document(value: _Value) -> Document:
+    """Return a value as JSON, whose keys have to be strings."""
+    if isinstance(value, _Plain):
+        return value.value
+    if isinstance(value, list):
+        return [_document(item) for item in value]
+    if isinstance(value, _Mapping):
+        if not value.is_named:
+            raise AnnotationError("invalid map key type(s): keys of nested maps must be strings", 1)
+        return {key: _document(item) for key, item in value.items()}
     return value
 
 
-def _items(key: str, value: Document) -> list[Document]:
+def _text(key: str, value: _Value) -> str:
+    if isinstance(value, _Plain):
+        return value.text
+    if not isinstance(value, str):
+        raise AnnotationError(f"invalid {key} definition: must be a string", 1)
+    return value
+
+
+def _flag(key: str, value: _Value) -> bool:
+    """Return a boolean, written in the words of YAML 1.1 too."""
+    word = value.text.lower() if isinstance(value, _Plain) else ""
+    if word not in _FLAGS:
+        raise AnnotationError(f"invalid {key} definition: must be a boolean", 1)
+    return _FLAGS[word]
+
+
+def _items(key: str, value: _Value) -> list[_Value]:
     if not isinstance(value, list):
         raise AnnotationError(f"invalid {key} definition: must be a list", 1)
     return value
 
 
-def _texts(key: str, value: Document) -> list[str]:
+def _texts(key: str, value: _Value) -> list[str]:
     return [_text(key, item) for item in _items(key, value)]
 
 
-def _mapping(key: str, value: Document) -> dict[str, Document]:
-    if not isinstance(value, dict):
+def _mapping(key: str, value: _Value) -> dict[str, Document]:
+    if not isinstance(value, _Mapping):
         raise AnnotationError(f"invalid {key} definition: must be a map", 1)
-    return value
+    return {name: _document(item) for name, item in value.items()}
 
 
-def _resources(key: str, value: Document) -> list[dict[str, str]]:
-    return [_resource(item) for item in _items(key, value)]
+def _ignored(key: str, value: _Value) -> None:
+    """Check what OPA reads, and does not show in annotations."""
+    _mapping(key, value)
+
+
+def _resources(key: str, value: _Value) -> list[dict[str, str]]:
+    return [_resource(_document(item)) for item in _items(key, value)]
 
 
 def _resource(item: Document) -> dict[str, str]:
@@ -142,11 +200,13 @@ def _resource(item: Document) -> dict[str, str]:
     ref, description = (_stripped(item, name) for name in ("ref", "description"))
     if not ref:
         raise AnnotationError("invalid related-resource definition: 'ref' value required in object", 1)
+    if _NO_URL.search(ref):
+        raise AnnotationError(f"invalid related-resource definition: `{ref}` is not a URL", 1)
     return {"ref": ref} | ({"description": description} if description else {})
 
 
-def _authors(key: str, value: Document) -> list[dict[str, str]]:
-    return [_author(item) for item in _items(key, value)]
+def _authors(key: str, value: _Value) -> list[dict[str, str]]:
+    return [_author(_document(item)) for item in _items(key, value)]
 
 
 def _author(item: Document) -> dict[str, str]:
@@ -170,24 +230,41 @@ def _stripped(item: dict[str, Document], name: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _schemas(key: str, value: Document) -> list[dict[str, Document]]:
+def _schemas(key: str, value: _Value) -> list[dict[str, Document]]:
     schemas: list[dict[str, Document]] = []
     for item in _items(key, value):
-        for path, schema in list(_mapping(key, item).items())[:1]:
-            entry: dict[str, Document] = {"path": path.split(".")}
+        for written, schema in list(_mapping(key, item).items())[:1]:
+            path = _reference(written)
+            if len(path) < 2 and path not in (["input"], ["data"]):
+                raise AnnotationError("invalid document reference", 1)
+            entry: dict[str, Document] = {"path": path}
             if isinstance(schema, str):
-                if schema.split(".")[0] != "schema":
+                entry["schema"] = _reference(schema)
+                if entry["schema"][:1] != ["schema"]:
                     raise AnnotationError("invalid schema reference", 1)
-                entry["schema"] = schema.split(".")
             elif isinstance(schema, dict):
                 entry["definition"] = schema
             else:
-                raise AnnotationError(f'invalid schema declaration for path "{path}"', 1)
+                raise AnnotationError(f'invalid schema declaration for path "{written}"', 1)
             schemas.append(entry)
     return schemas
 
 
-_FIELDS: Final[dict[str, Callable[[str, Document], Any]]] = {
+def _reference(text: str) -> list[Document]:
+    """Return the steps of a reference such as `input.a["b c"]`; none if the text is something else."""
+    if not _REFERENCE.fullmatch(text):
+        return []
+    return [json.loads(quoted) if quoted else name for name, quoted in _STEP.findall(text)]
+
+
+_FLAGS: Final = {
+    "true": True, "yes": True, "on": True, "y": True, "false": False, "no": False, "off": False, "n": False,
+}  # fmt: skip
+_NO_URL: Final = re.compile(r"[\x00-\x1f\x7f]|%(?![0-9a-fA-F]{2})|^:|^[^/?#]*://[^/?#]*[ ]")
+_REFERENCE: Final = re.compile(r"""[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+|\["(?:[^"\\\x00-\x1f]|\\["\\/bfnrt])*+"\])*+""", re.ASCII)
+_STEP: Final = re.compile(r"""([A-Za-z_]\w*+)|("(?:[^"\\]|\\.)*+")""", re.ASCII)
+
+_FIELDS: Final[dict[str, Callable[[str, _Value], Any]]] = {
     "scope": _text,
     "title": _text,
     "entrypoint": _flag,
@@ -196,5 +273,7 @@ _FIELDS: Final[dict[str, Callable[[str, Document], Any]]] = {
     "related_resources": _resources,
     "authors": _authors,
     "schemas": _schemas,
+    "compile": _ignored,
     "custom": _mapping,
+    "labels": _mapping,
 }

@@ -67,15 +67,16 @@ def attach(module: nodes.Module, annotations: list[nodes.Annotation], cursor: Cu
 
 
 def _blocks(comments: list[Comment]) -> list[list[Comment]]:
-    """Return the METADATA blocks: a marker and the comments in the first column of the rows that follow."""
+    """Return the METADATA blocks: a marker in the first column and the comments in that column of the rows that follow."""
     blocks: list[list[Comment]] = []
     is_open = False
     previous = 0
     for comment in comments:
-        if is_open and comment.row == previous + 1 and comment.col == 1:
+        begins = comment.col == 1 and comment.text.strip().startswith("METADATA")
+        if is_open and not begins and comment.row == previous + 1 and comment.col == 1:
             blocks[-1].append(comment)
         else:
-            is_open = comment.text.strip().startswith("METADATA")
+            is_open = begins
             if is_open:
                 blocks.append([comment])
         previous = comment.row

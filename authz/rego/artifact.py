@@ -45,7 +45,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """Generated text with everything it names. `entries` covers every rule, by path below `data`."""
+    """Generated text with everything it names. `entries` covers every rule, by path below `data`.
+
+    `packages` are the packages of all modules, which are documents even where no rule is in them.
+    """
 
     name: str
     text: str
@@ -56,6 +59,7 @@ class Artifact:
     tables: tuple[Any, ...]
     functions: dict[Path, str]
     function_paths: tuple[Path, ...]
+    packages: tuple[Path, ...]
     line_map: tuple[Location | None, ...]
     memo_size: int
     data: Value

@@ -16,6 +16,9 @@ from authz.rego.textwriter import TextWriter
 MAX_LOOPS = 16
 """Iterations that may nest in one body: Python allows 20 nested blocks in a function."""
 
+MAX_NESTED = 16
+"""Conditions of a negation that are written one inside the other; Python allows 100 levels of indentation."""
+
 
 class BlockWriter(TextWriter):
     """Writes one function's body from a block's steps."""
@@ -152,7 +155,7 @@ class BlockWriter(TextWriter):
 
     def _check(self, cond: p.Cond) -> None:
         if isinstance(cond, p.NoSolution):
-            self._no_solution(cond)
+            self.failing(self._tried(cond.block))
         elif isinstance(cond, p.Every):
             self._every(cond)
         elif isinstance(cond, p.Holds):
@@ -186,18 +189,17 @@ class BlockWriter(TextWriter):
                 text = "False"
         return f"not ({text})" if negate else text
 
-    def _no_solution(self, cond: p.NoSolution) -> None:
-        """Write nested conditions instead of a function: a negated literal never iterates by itself."""
-        if any(isinstance(step, p.Loop | p.LoopRelation) for step in cond.block):
-            return self._no_solution_closure(cond)
+    def _tried(self, block: p.Block) -> str:
+        """Write nested conditions, or the call of a function if they were many; return what tells whether the block has a solution."""
+        if any(isinstance(step, p.Loop | p.LoopRelation) for step in block) or _size(block) > MAX_NESTED:
+            return self._solves(block)
         flag, depth, prefixes = self.temporary(), self.depth, dict(self.prefixes)
         self.line(f"{flag} = False")
-        for step in cond.block:
+        for step in block:
             self._nested(step)
         self.line(f"{flag} = True")
         self.depth, self.prefixes = depth, prefixes
-        self.failing(flag)
-        return None
+        return flag
 
     def _nested(self, step: p.Step) -> None:
         match step:
@@ -206,21 +208,16 @@ class BlockWriter(TextWriter):
                 self.line(f"if {name} is not None:")
             case p.Check(p.Holds() as cond):
                 self.line(f"if {self._holds(cond, negate=False)}:")
-            case p.Check(p.NoSolution() | p.Every() as cond):
-                self._nested_closure(cond)
+            case p.Check(p.NoSolution(block)):
+                self.line(f"if not {self._tried(block)}:")
+            case p.Check(p.Every()):
+                self.line(f"if {self._solves((step,))}:")
             case p.Check(cond):
                 self.line(f"if {self._simple(cond, negate=False)}:")
             case p.Scope():
                 return self._scope(step)
         self.depth += 1
         return None
-
-    def _nested_closure(self, cond: p.NoSolution | p.Every) -> None:
-        check = (p.Check(cond),)
-        self.line(f"if {self._solves(check)}:")
-
-    def _no_solution_closure(self, cond: p.NoSolution) -> None:
-        self.failing(self._solves(cond.block))
 
     def _solves(self, block: p.Block) -> str:
         """Add a function that tells whether the block has a solution; return the call of it."""
@@ -257,6 +254,11 @@ class BlockWriter(TextWriter):
         self.line(f"        {flag} = False")
         self.line("        break")
         self.failing(f"not {flag}")
+
+
+def _size(block: p.Block) -> int:
+    """Return how many conditions there are in a block and its negations."""
+    return sum(1 + (_size(step.cond.block) if isinstance(step, p.Check) and isinstance(step.cond, p.NoSolution) else 0) for step in block)
 
 
 def _collect(writer: BlockWriter, expr: p.Comprehension) -> str:

@@ -8,7 +8,7 @@ only touch the pool's names and `runtime.EXPORTED`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from authz.rego import plan as p
 from authz.rego.blocks import BlockWriter
@@ -85,7 +85,10 @@ class Generator:
         params = tuple(f"a{index}" for index in range(plan.arity))
         arguments = ", ".join(("c", *params))
         if table is None:
-            calls = [f"{self._definition_chain(plan, index, item)}({arguments})" for index, item in enumerate(plan.definitions)]
+            calls = [
+                f"{self._definition_chain(plan, f'd{plan.number}_{index}', item)}({arguments})"
+                for index, item in enumerate(plan.definitions)
+            ]
         else:
             look_up = self._table(plan, table, params)
         default = None if plan.default is None else self._definition(plan, f"d{plan.number}_default", plan.default)
@@ -118,7 +121,7 @@ class Generator:
         return self.function(f"t{plan.number}", ("c", *params), write)
 
     def _begin(self, plan: p.RulePlan, writer: BlockWriter) -> None:
-        if any(plan.path[: len(path)] == path for path in self.overridden):
+        if plan.kind is not Kind.FUNCTION and any(plan.path[: len(path)] == path for path in self.overridden):
             writer.line(f"v = overridden(c, {self.pool.constant(plan.path)})")
             writer.line("if v is not MISSING: return v")
         if plan.kind is Kind.FUNCTION:
@@ -144,20 +147,20 @@ class Generator:
             writer.line(f"w = {call}")
             writer.join(conflict_kind(plan), location)
 
-    def _definition_chain(self, plan: p.RulePlan, index: int, definition: p.Definition) -> str:
+    def _definition_chain(self, plan: p.RulePlan, name: str, definition: p.Definition) -> str:
         """Add a definition and its `else` chain; return the name of a function for the whole chain."""
-        names = [self._definition(plan, f"d{plan.number}_{index}_{place}", item) for place, item in enumerate(definition.chain())]
+        names = [self._definition(plan, f"{name}_{place}", item) for place, item in enumerate(definition.chain())]
         if len(names) == 1:
             return names[0]
         params = ("c", *definition.params)
 
         def write(writer: BlockWriter) -> None:
             writer.line(f"v = {names[0]}({', '.join(params)})")
-            for name in names[1:]:
-                writer.line(f"if v is None: v = {name}({', '.join(params)})")
+            for other in names[1:]:
+                writer.line(f"if v is None: v = {other}({', '.join(params)})")
             writer.line("return v")
 
-        return self.function(f"d{plan.number}_{index}", params, write)
+        return self.function(name, params, write)
 
     def _definition(self, plan: p.RulePlan, name: str, definition: p.Definition) -> str:
         """Add a function that gives the definition's value: the one that all its solutions agree on."""
@@ -209,8 +212,15 @@ class Generator:
     def _collector(self, plan: p.RulePlan, name: str, definition: p.Definition) -> str:
         """Add a function that puts every solution of a definition into `out`."""
         used = used_names((definition.block, definition.heads))
+        chain = None if definition.orelse is None else self._definition_chain(plan, f"{name}_value", definition)
 
         def write(writer: BlockWriter) -> None:
+            if chain is not None:
+                writer.line(f"v = {chain}(c)")
+                writer.line("if v is not None:")
+                writer.depth += 1
+                writer.line(self._collect(plan, writer, replace(definition, value=p.Local("v"))))
+                return
             writer.block(definition.block, used)
             if not is_dead(definition):
                 writer.line(self._collect(plan, writer, definition))

@@ -137,5 +137,5 @@ def make_artifact(name: str, code: Code, planned: Planned, data: Value, entries:
     functions = tuple(sorted(path for path, plan in planned.plans.items() if plan.kind is Kind.FUNCTION))
     return Artifact(
         name, code.text, tuple(pool.constants), tuple(pool.builtins), tuple(pool.locations), tuple(pool.places), tuple(pool.tables),
-        dict(code.functions), functions, code.line_map, len(planned.plans), data, entries,
+        dict(code.functions), functions, planned.program.packages, code.line_map, len(planned.plans), data, entries,
     )  # fmt: skip

@@ -6,15 +6,17 @@ Everything that every part of the grammar needs and nothing of the grammar itsel
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, NoReturn
 
 from authz.rego import nodes
-from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic
+from authz.rego.errors import MAX_DIAGNOSTICS, PARSE, CompileError, Diagnostic, Findings
+from authz.rego.guesses import CLOSERS, CLOSING, Place, likely_mistake, possible_mistake
 from authz.rego.height import is_higher
 from authz.rego.lexer import read
 from authz.rego.nodes import Location
-from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, NO_GAP, Kind, Token
+from authz.rego.tokens import FUTURE_KEYWORDS, KEYWORD_KINDS, LOGICAL_KEYWORDS, NO_GAP, V1_KEYWORDS, Kind, Token
 
 MAX_NESTING: Final = 100
 """Levels of brackets and bodies; at most seven Python frames each, so that the stack of 1,000 holds."""
@@ -23,10 +25,6 @@ MAX_HEIGHT: Final = 200
 """Levels of the tree of a statement, so also operators in a row (`a + b + …`), and links of an `else` chain."""
 
 _MAX_NODES_PER_LEVEL: Final = 4  # literal, expression, comprehension, reference
-
-
-_CLOSERS: Final = {Kind.LPAREN: Kind.RPAREN, Kind.LBRACK: Kind.RBRACK, Kind.LBRACE: Kind.RBRACE, Kind.TEMPLATE_PART: Kind.RBRACE}
-_CLOSING: Final = frozenset(_CLOSERS.values())
 
 
 class Failure(Exception):  # noqa: N818  # an attempt that failed, not yet an error
@@ -60,18 +58,25 @@ class Cursor:
         self.deepest = 0
         self.infix_count = 0
         self.wildcards = 0
+        self.faults = Findings()  # what parses and cannot mean anything
+        self.imported: frozenset[str] = frozenset()
+        self.logical = False  # whether `and` or `or` is a keyword here
+        self._closings: dict[int, int] | None = None  # where each bracket is closed
         if rego_version == 0:
             self._demote_keywords()
 
     def _demote_keywords(self) -> None:
         for token in self.tokens:
-            if token.text in FUTURE_KEYWORDS and token.kind in KEYWORD_KINDS:
+            if token.text in V1_KEYWORDS and token.kind in KEYWORD_KINDS:
                 token.kind = Kind.IDENT
 
-    def promote_keywords(self, words: frozenset[str]) -> None:
-        """Make `words` keywords from here on, as an import of them does."""
-        for token in self.tokens[self.index :]:
-            if token.kind is Kind.IDENT and token.text in words:
+    def import_keywords(self, words: frozenset[str]) -> None:
+        """Make `words` keywords from here on."""
+        new = words - self.imported
+        self.imported |= new
+        self.logical = not LOGICAL_KEYWORDS.keys().isdisjoint(self.imported)
+        for token in self.tokens[self.index :] if new else ():
+            if token.kind is Kind.IDENT and token.text in new:
                 token.kind = FUTURE_KEYWORDS[token.text]
 
     def advance(self) -> Token:
@@ -92,6 +97,13 @@ class Cursor:
     def next_token(self) -> Token:
         """Return the token after the current one (EOF after EOF)."""
         return self.tokens[min(self.index + 1, len(self.tokens) - 1)]
+
+    def after_brackets(self) -> Token:
+        """Return the token after the bracket that closes the current one; EOF if nothing closes it."""
+        if self._closings is None:
+            self._closings = _closings(self.tokens)
+        end = self._closings.get(self.index)
+        return self.tokens[-1 if end is None else end + 1]
 
     def is_keyword_as_name(self) -> bool:
         """Return whether a keyword begins a reference here (`in.foo`, `not["x"]`), where it is a name."""
@@ -126,8 +138,19 @@ class Cursor:
         if _MAX_NODES_PER_LEVEL * self.deepest + self.infix_count > MAX_HEIGHT and is_higher(tree, MAX_HEIGHT):
             self.fail(f"expressions are nested deeper than {MAX_HEIGHT} levels", start, help="give the inner parts rules of their own")
 
+    def text_from(self, start: Token) -> str:
+        """Return the tokens from `start` up to the current one, as text on one line."""
+        first = next(index for index in range(self.index, -1, -1) if self.tokens[index] is start)
+        return "".join(f"{' ' if token.gap and index else ''}{token.text}" for index, token in enumerate(self.tokens[first : self.index]))
+
     def location(self, token: Token) -> Location:
         return Location(self.file, token.row, token.col, len(token.text) or 1)
+
+    def span(self, start: Token) -> Location:
+        """Return the location of the tokens from `start` up to the current one; only its first line is underlined."""
+        last = self.tokens[self.index - 1]
+        length = last.col + len(last.text) - start.col if last.row == start.row else len(start.text)
+        return Location(self.file, start.row, start.col, length)
 
     def wildcard(self, token: Token) -> nodes.Var:
         name = f"${self.wildcards}"
@@ -143,8 +166,8 @@ class Cursor:
     def unexpected(self, note: str = "", *, help: str | None = None) -> NoReturn:
         """Fail at the current token in OPA's words."""
         token = self.token
-        what = "keyword" if token.kind in KEYWORD_KINDS or token.text in FUTURE_KEYWORDS else "token"
-        shown = token.text if token.kind is Kind.IDENT and what == "keyword" else token.kind.value
+        is_keyword = token.kind in KEYWORD_KINDS or token.text in V1_KEYWORDS
+        shown, what = (token.text, "keyword") if is_keyword else (token.kind.value, "token")
         message = f"unexpected {shown} {what}" + (f": {note}" if note else "")
         raise Failure(message, token, help, self.index)
 
@@ -164,7 +187,10 @@ class Cursor:
     def _diagnostic(self, failure: Failure, lines: list[str]) -> Diagnostic:
         token = failure.token
         line = lines[token.row - 1].removesuffix("\r")
-        help = failure.help or (self._bracket_help(failure.index) if failure.index is not None else None)
+        place = Place(self.tokens, self._index(token), failure.message)
+        help = likely_mistake(place) or failure.help or possible_mistake(place)
+        if help is None and failure.index is not None:
+            help = self._bracket_help(Place(self.tokens, failure.index, failure.message))
         return Diagnostic(
             PARSE,
             failure.message,
@@ -173,20 +199,30 @@ class Cursor:
             help=help,
         )
 
-    def _bracket_help(self, index: int) -> str | None:
-        """Name the innermost open bracket, where the token at `index` is an end that does not close it."""
-        end = self.tokens[index]
-        if end.kind is not Kind.EOF and end.kind not in _CLOSING:
+    def _index(self, token: Token) -> int:
+        """Return where a token stands; one that lines may have made of several is found by its place."""
+        return bisect_left(self.tokens, (token.row, token.col), key=lambda other: (other.row, other.col))
+
+    def _bracket_help(self, place: Place) -> str | None:
+        """Name the innermost open bracket, where the token is an end that does not close it."""
+        end = place.token
+        if end.kind is not Kind.EOF and end.kind not in CLOSING:
             return None
-        opened: list[Token] = []
-        for token in self.tokens[:index]:
-            if token.kind in _CLOSERS:
-                opened.append(token)
-            elif token.kind in _CLOSING and opened:
-                opened.pop()
-        if not opened:
+        innermost = place.innermost()
+        if innermost is None:
             return None if end.kind is Kind.EOF else "no bracket is open here"
-        innermost = opened[-1]
-        if _CLOSERS[innermost.kind] is end.kind:
+        if CLOSERS[innermost.kind] is end.kind:
             return None
         return f"the innermost bracket that needs to be closed is `{innermost.text[-1]}` at {self.location(innermost)}"
+
+
+def _closings(tokens: list[Token]) -> dict[int, int]:
+    """Return the index of the closing bracket for each opening one that has any."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind in CLOSERS:
+            opened.append(index)
+        elif token.kind in CLOSING and opened:
+            found[opened.pop()] = index
+    return found

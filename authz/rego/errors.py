@@ -6,9 +6,10 @@ Codes are OPA's. This module knows locations and texts, not the compiler.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Final
 
 from authz.errors import AuthzError
@@ -32,9 +33,35 @@ EVAL_CANCEL = "eval_cancel_error"
 _SHOWN_WIDTH = 160  # columns of a long line of source
 
 
+class Stage(IntEnum):
+    """The checks of the compiler, in OPA's order. Only the findings of the first one that fails are shown."""
+
+    PARSING = 0
+    ROOTS = 1  # nothing is called `input` or `data`
+    IMPORTS = 2
+    SCOPES = 3
+    EXPRESSIONS = 4
+    MODIFIERS = 5
+    CONFLICTS = 6
+    FUNCTIONS = 7
+    SAFETY = 8
+    RECURSION = 9
+    TYPES = 10
+    DEPRECATION = 11
+
+
+_STAGES: Final = {
+    PARSE: Stage.PARSING, COMPILE: Stage.SCOPES, TYPE: Stage.TYPES, UNSAFE: Stage.SAFETY, RECURSION: Stage.RECURSION,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding: `file:row:col: message`, details below it, the source line with a caret, and the likely fix."""
+    """One finding: `file:row:col: message`, details below it, the source line with a caret, and the likely fix.
+
+    `check` is the check that found it, where that is not the usual one for the code. `unknown` is the name that it is about,
+    if that is one that means nothing.
+    """
 
     code: str
     message: str
@@ -42,6 +69,13 @@ class Diagnostic:
     source_line: str | None = None
     help: str | None = None
     details: tuple[str, ...] = ()
+    check: Stage | None = field(default=None, compare=False)
+    unknown: str | None = field(default=None, compare=False)
+
+    @property
+    def stage(self) -> Stage:
+        """The check that found it."""
+        return _STAGES.get(self.code, Stage.TYPES) if self.check is None else self.check
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -89,11 +123,29 @@ class CompileError(AuthzError):
         return CompileError, (self.diagnostics,)
 
 
+def with_source_lines(error: CompileError, modules: Mapping[str, str]) -> CompileError:
+    """Return the error with the source lines of its findings, from the texts of files."""
+    return CompileError(tuple(_with_source_line(item, modules) for item in error.diagnostics))
+
+
+def _with_source_line(diagnostic: Diagnostic, modules: Mapping[str, str]) -> Diagnostic:
+    text = modules.get(diagnostic.location.file)
+    if text is None or diagnostic.source_line is not None or not diagnostic.location.row:
+        return diagnostic
+    return replace(diagnostic, source_line=source_line(text, diagnostic.location.row))
+
+
+def source_line(text: str, row: int) -> str:
+    """Return a line of a module, counted as locations count: only a line feed ends one."""
+    lines = text.split("\n")
+    return lines[row - 1].rstrip("\r") if 0 < row <= len(lines) else ""
+
+
 class Findings:
     """Collects the errors of independent parts, so that an author sees them all at once."""
 
     def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
+        self._found: dict[Diagnostic, None] = {}
 
     @contextmanager
     def collect(self) -> Iterator[None]:
@@ -101,18 +153,27 @@ class Findings:
         try:
             yield
         except CompileError as error:
-            self.diagnostics.extend(item for item in error.diagnostics if item not in self.diagnostics)
+            self._found.update(dict.fromkeys(error.diagnostics))
 
-    def check(self) -> None:
-        """Raise the first findings, by place, if there are any."""
-        if self.diagnostics:
-            by_place = sorted(self.diagnostics, key=lambda item: (item.location.file, item.location.row, item.location.col))
+    def report(self, code: str, message: str, location: Location, *, help: str | None = None, check: Stage | None = None) -> None:
+        """Keep a diagnostic."""
+        self.add(Diagnostic(code, message, location, help=help, check=check))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self._found[diagnostic] = None
+
+    def check(self, last: Stage = Stage.DEPRECATION) -> None:
+        """Raise what the first failing check up to `last` has found, by place."""
+        stage = min((item.stage for item in self._found), default=None)
+        if stage is not None and stage <= last:
+            found = (item for item in self._found if item.stage is stage)
+            by_place = sorted(found, key=lambda item: (item.location.file, item.location.row, item.location.col))
             raise CompileError(tuple(by_place[:MAX_DIAGNOSTICS]))
 
 
-def compile_error(code: str, message: str, location: Location, *, help: str | None = None) -> CompileError:
+def compile_error(code: str, message: str, location: Location, *, help: str | None = None, check: Stage | None = None) -> CompileError:
     """Return a CompileError with one diagnostic."""
-    return CompileError((Diagnostic(code, message, location, help=help),))
+    return CompileError((Diagnostic(code, message, location, help=help, check=check),))
 
 
 class EvalError(AuthzError):

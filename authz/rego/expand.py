@@ -8,10 +8,17 @@ Knows neither safety nor evaluation order.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, Union
+from typing import Final, TypeAlias, Union
 
 from authz.rego import nodes
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
+
+_TEMPORARY: Final = "$t"
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether a variable was made here for the value of a part."""
+    return name.startswith(_TEMPORARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,32 @@ class EqualExpr:
     right: Term
 
 
-FlatExpr: TypeAlias = Union[nodes.TermExpr, nodes.Unify, nodes.SomeIn, nodes.Every, CallExpr, EqualExpr]
+@dataclass(frozen=True, slots=True)
+class FlatOperand:
+    """An operand of `and`, `or` or `not` with a flat body."""
+
+    body: FlatBody
+    is_explicit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FlatNot:
+    """`not` over all that its operand takes; unlike a negated literal, nothing of it stands in front of the `not`."""
+
+    operand: FlatOperand
+
+
+@dataclass(frozen=True, slots=True)
+class FlatLogical:
+    """Operands joined by `and` or `or`."""
+
+    operator: str
+    operands: tuple[FlatOperand, ...]
+
+
+FlatExpr: TypeAlias = Union[
+    nodes.TermExpr, nodes.Unify, nodes.SomeIn, nodes.Every, CallExpr, EqualExpr, FlatNot, FlatLogical
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +82,17 @@ FlatBody: TypeAlias = tuple[FlatLiteral, ...]
 
 @dataclass(frozen=True, slots=True)
 class FlatComprehension:
-    """A comprehension with a flat body; `kind` is array, set or object; `key` only for objects."""
+    """A comprehension with a flat body; `kind` is array, set or object; `key` only for objects.
+
+    One that stands for a part of a template string may have no variables of its own: `is_template`.
+    """
 
     kind: str
     key: Term | None
     value: Term
     body: FlatBody
     location: Location = field(default=NOWHERE, compare=False)
+    is_template: bool = False
 
 
 class Expander:
@@ -69,7 +105,7 @@ class Expander:
     def fresh(self, location: Location) -> Var:
         """Return a variable that no author can write."""
         self.counter += 1
-        return Var(f"$t{self.counter}", location)
+        return Var(f"{_TEMPORARY}{self.counter}", location)
 
     def body(self, body: nodes.Body) -> list[FlatLiteral]:
         """Return the flat literals of a body, in order."""
@@ -125,7 +161,14 @@ class Expander:
                 return nodes.SomeIn(flat_key, self.term(value, extras), flat_domain)
             case nodes.Every(key, value, domain, body):
                 return nodes.Every(key, value, self.term(domain, extras), tuple(self.body(body)))  # type: ignore[arg-type]
+            case nodes.Not(operand):
+                return FlatNot(self._operand(operand))
+            case nodes.Logical(operator, operands):
+                return FlatLogical(operator, tuple(map(self._operand, operands)))
         raise AssertionError(literal.expr)
+
+    def _operand(self, operand: nodes.Operand) -> FlatOperand:
+        return FlatOperand(tuple(self.body(operand.body)), operand.is_explicit)
 
     def _call(self, call: nodes.Call, extras: list[FlatLiteral]) -> CallExpr:
         args = tuple(self.term(arg, extras) for arg in call.args)
@@ -185,10 +228,11 @@ class Expander:
         return nodes.Literal(nodes.TermExpr(call), location=location)
 
     def _singleton(self, part: Term) -> Term:
-        return part if isinstance(part, Scalar) else self._values(part)
+        return part if isinstance(part, Scalar) else self._values(part, is_template=True)
 
-    def _values(self, part: Term) -> Term:
-        """Return the set of a term's values: empty where it is undefined."""
+    def _values(self, part: Term, *, is_template: bool = False) -> Term:
+        """Return the set of a term's values: empty where it is undefined. It is flat already, which `term` leaves as it is."""
         result = self.fresh(part.location)
         literal = nodes.Literal(nodes.Unify(result, part), location=part.location)
-        return nodes.SetComprehension(result, (literal,), part.location)
+        body = tuple(self.body((literal,)))
+        return FlatComprehension("set", None, result, body, part.location, is_template=is_template)  # type: ignore[return-value]

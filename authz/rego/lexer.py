@@ -176,7 +176,8 @@ class _Lexer:
 
     def _number(self, text: str, start: int) -> Number:
         if len(text) > 1 and text[0] == "0" and text[1] not in ".eE":
-            raise self._error(start, "unexpected number token: expected number without leading zero", len(text))
+            help = f'write `{text.lstrip("0") or "0"}`, or `"{text}"` if it is a text'
+            raise self._error(start, "unexpected number token: expected number without leading zero", len(text), help=help)
         if text.isdecimal() and len(text) <= _MAX_INT_DIGITS:
             return int(text)
         try:
@@ -215,15 +216,15 @@ class _Lexer:
             shown = self.source[end : end + 2]
             hint = "escapes are those of JSON; in a raw string (in backticks) backslashes stand for themselves"
             return self._error(end, f"illegal escape sequence: {shown!r}", len(shown), help=hint)
-        return self._error(start, "non-terminated string")
+        return self._error(start, "non-terminated string", help='a string ends on its line, at the next `"`; one in backticks may go on')
 
     def _illegal_number(self, start: int) -> CompileError:
         text = _matched(_NUMBER_LIKE, self.source, start)
         if re.fullmatch(r"[0-9]+\.(?:[^0-9].*)?", text):
-            return self._error(start, "expected fraction", len(text))
+            return self._error(start, "expected fraction", len(text), help="digits follow the point: `1.0`")
         if re.fullmatch(r"[0-9.]+[eE]", text):
-            return self._error(start, "expected exponent", len(text))
-        return self._error(start, f"illegal number format: {text}", len(text), help="numbers are decimal, as in JSON")
+            return self._error(start, "expected exponent", len(text), help="digits follow the `e`: `1e9`")
+        return self._error(start, f"illegal number format: {text}", len(text), help="numbers are decimal and without `_`, as in JSON")
 
     def _error(self, start: int, message: str, length: int = 1, *, help: str | None = None) -> CompileError:
         location = Location(self.file, self.row, start - self.line_start + 1, length)
@@ -236,6 +237,11 @@ _CHARACTER_HELP: Final = {
     "!": "negation is written `not`, inequality `!=`",
     "'": "strings are written in double quotes or backticks",
     "$": 'a template string is written $"…" or $`…`',
+    "?": "there is no conditional operator: alternatives are rules of the same name, or `else`",
+    "@": "annotations are comments: `# METADATA`",
+    "~": "a pattern is matched by `regex.match(pattern, value)`",
+    "\u00a0": "this is a no-break space: replace it by a plain one",
+    **dict.fromkeys("\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb", 'quotes are straight: `"`'),
 }
 
 

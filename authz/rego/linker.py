@@ -70,17 +70,25 @@ def _link_places(artifact: Artifact, namespace: dict[str, Any]) -> None:
 def _tree(artifact: Artifact, namespace: dict[str, Any]) -> Place:
     root = Place(("data",), {})
     functions = frozenset(artifact.function_paths)
+    for package in artifact.packages:
+        _place(root, package)
     for path, function in sorted(artifact.functions.items()):
         _hang(root, path, None if path in functions else namespace[function])
     return root
 
 
 def _hang(root: Place, path: Path, rule: RuleFunction | None) -> None:
-    place = root
-    for depth, name in enumerate(path[1:-1], start=2):
-        place = place.children.setdefault(name, Place(path[:depth], {}))
+    place = _place(root, path[:-1])
     if rule is not None:
         place.children[path[-1]] = Place(path, {}, rule)
+
+
+def _place(root: Place, path: Path) -> Place:
+    """Return the place at a path, made with those on the way if it is not there."""
+    place = root
+    for depth, name in enumerate(path[1:], start=2):
+        place = place.children.setdefault(name, Place(path[:depth], {}))
+    return place
 
 
 def _find(root: Place, path: Path) -> Place:

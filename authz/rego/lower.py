@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from authz.rego import nodes, safety
+from authz.rego import nodes, safety, variables
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral, FlatLogical, FlatNot, FlatOperand
+from authz.rego.hoist import hoisted
 from authz.rego.modifiers import modifier
 from authz.rego.nodes import NOWHERE, Location, Ref, Scalar, Term, Var
 from authz.rego.program import Node, Program
-from authz.rego.values import FALSE, TRUE, Object, Set, Value
+from authz.rego.rule_checks import is_constant
+from authz.rego.values import FALSE, TRUE, Object, Set, Value, order_key
 
 ROOT_CONTEXT = "c"
 
@@ -62,7 +65,7 @@ class Lowerer:
 
     def body(self, body: FlatBody) -> None:
         """Append the steps of an ordered body."""
-        self.visible |= frozenset(self.env) | frozenset(name for literal in body for name in safety.own_vars(literal))
+        self.visible |= frozenset(self.env) | frozenset(name for literal in body for name in variables.own_vars(literal))
         for literal in body:
             self.literal(literal)
 
@@ -71,7 +74,7 @@ class Lowerer:
         if literal.withs:
             self.ctx = self._scope(literal)
         if literal.negated:
-            expr = self._hoist(literal.expr)
+            expr = hoisted(literal.expr, self._held_in_front)
             inner = self.child()
             inner._expr(expr, literal.location)
             self._check(p.NoSolution(inner.block()), literal.location)
@@ -93,6 +96,14 @@ class Lowerer:
                 self._some_in(key, value, domain, location)
             case nodes.Every():
                 self._every(expr, location)
+            case FlatNot(operand):
+                self._check(p.NoSolution(self._nested(operand.body)), location)
+            case FlatLogical("and", operands):
+                for operand in operands:
+                    self._must_hold(operand, location)
+            case FlatLogical(_, operands):
+                failures = tuple(p.Check(p.NoSolution(self._nested(operand.body)), location) for operand in operands)
+                self._check(p.NoSolution(failures), location)
             case _:
                 raise AssertionError(expr)
 
@@ -159,10 +170,24 @@ class Lowerer:
         inner.body(every.body)  # type: ignore[arg-type]
         self._check(p.Every(self.ctx, domain, key_name, value_name, inner.block()), location)
 
+    # `and`, `or`, `not`
+
+    def _nested(self, body: FlatBody) -> p.Block:
+        inner = self.child()
+        inner.body(body)
+        return inner.block()
+
+    def _must_hold(self, operand: FlatOperand, location: Location) -> None:
+        """Append what fails unless the operand has a solution; however many it has, the rest of the body runs once."""
+        block = self._nested(operand.body)
+        if any(isinstance(step, p.Loop | p.LoopRelation) for step in block):
+            block = (p.Check(p.NoSolution((p.Check(p.NoSolution(block), location),)), location),)
+        self.steps.extend(block)
+
     # Unification
 
     def _unify(self, left: Term, right: Term, location: Location) -> None:
-        pairs = list(safety._pairs(left, right))
+        pairs = list(safety.pairs_of(left, right))
         while pairs:
             rest = [pair for pair in pairs if not self._solve(*pair, location)]
             assert len(rest) < len(pairs), "an unsafe unification passed the safety check"
@@ -200,7 +225,7 @@ class Lowerer:
         self.steps.append(p.Check(cond, location))
 
     def _is_bound(self, term: Term) -> bool:
-        return all(var.name in self.env for var in safety.term_vars(term, nested=False))
+        return all(var.name in self.env for var in variables.term_vars(term, nested=False))
 
     # Terms
 
@@ -218,6 +243,7 @@ class Lowerer:
             case nodes.SetTerm(items):
                 return self._make_set(tuple(self.atom(item) for item in items), term.location)
             case nodes.ObjectTerm(pairs):
+                pairs = tuple(sorted(pairs, key=lambda pair: _key_order(pair[0])))
                 return self._make_object(tuple((self.atom(key), self.atom(value)) for key, value in pairs), term.location)
         if isinstance(term, FlatComprehension):
             return self._comprehension(term)
@@ -276,7 +302,7 @@ class Lowerer:
             child = node.children.get(name) if isinstance(name, str) else None
             if child is not None:
                 node = child
-            elif isinstance(arg, Scalar):
+            elif is_constant(arg):  # also a composite, which is no rule's name
                 return self._walk(p.BaseData(self.ctx, tuple(p.Const(step) for step in node.path[1:])), ref.args[index:], ref.location)
             else:
                 return self._walk(self._place(node, ref.location), ref.args[index:], ref.location)
@@ -320,40 +346,8 @@ class Lowerer:
             return self.value(current, location)
         return current
 
-    # Negation
-
-    def _hoist(self, expr: object) -> object:
-        """Move references and comprehensions in operands in front of the `not`, as OPA does.
-
-        Only the terms of `=`/`==` and a plain reference keep theirs inside, so
-        `not input.x == 1` holds for a missing `input.x` and `not f(input.x)` does not.
-        """
-        match expr:
-            case nodes.TermExpr(term):
-                return nodes.TermExpr(self._hoist_steps(term))
-            case EqualExpr(left, right):
-                return EqualExpr(self._hoist_steps(left), self._hoist_steps(right))
-            case nodes.Unify(left, right):
-                return nodes.Unify(self._hoist_steps(left), self._hoist_steps(right))
-            case CallExpr():
-                return replace(expr, args=tuple(self._hoist_term(arg) for arg in expr.args))
-        return expr
-
-    def _hoist_steps(self, term: Term) -> Term:
-        if isinstance(term, Ref):
-            return Ref(term.head, tuple(self._hoist_term(arg) for arg in term.args), term.location)
-        if isinstance(term, FlatComprehension):
-            return term
-        return self._hoist_term(term)
-
-    def _hoist_term(self, term: Term) -> Term:
-        match term:
-            case Scalar() | Var():
-                return term
-            case nodes.Array(items) | nodes.SetTerm(items):
-                return replace(term, items=tuple(self._hoist_term(item) for item in items))
-            case nodes.ObjectTerm(pairs):
-                return replace(term, pairs=tuple((self._hoist_term(key), self._hoist_term(value)) for key, value in pairs))
+    def _held_in_front(self, term: Term) -> Var:
+        """Append what computes a term that a negation needs; return a variable that holds it."""
         name = f"$h{self.names.fresh('')}"
         self.env[name] = self.atom(term)
         return Var(name, term.location)
@@ -365,6 +359,20 @@ class Lowerer:
         name = self.names.fresh("c")
         self.steps.append(p.Scope(name, self.ctx, modifiers, literal.location))
         return name
+
+
+def _key_order(key: Term) -> tuple[int, Any]:
+    """Return where OPA has a pair of an object by its key, as written. Of keys that turn out to be equal the last one counts."""
+    match key:
+        case Scalar(value):
+            return 0, order_key(value)
+        case Var(name):
+            declared, _, number = name.partition("#")
+            return 1, (not number, int(number or 0), declared)
+    return 2 + _COMPOSITES.index(type(key)), ()
+
+
+_COMPOSITES: Final = (Ref, nodes.Array, nodes.ObjectTerm, nodes.SetTerm, FlatComprehension)
 
 
 def _constants(atoms: Iterable[p.Atom]) -> tuple[Value, ...] | None:

@@ -7,19 +7,18 @@ annotation is needed. Owns which annotations belong to which rule across modules
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from authz.rego import errors, nodes
 from authz.rego.names import Globals
 from authz.rego.nodes import Annotation, Location, Rule, Term
+from authz.rego.treewalk import parts, walk
 from authz.rego.values import Object, Scalar, Value, from_json
 
 _RULE: Final = ("rego", "metadata", "rule")
 _CHAIN: Final = ("rego", "metadata", "chain")
 _CALLS: Final = frozenset({_RULE, _CHAIN})
-_NOT_BELOW: Final = frozenset({"location", "annotations", "operator", "orelse"})
 
 Path = tuple[Value, ...]
 
@@ -107,7 +106,7 @@ def _rule(module: nodes.Module, rule: Rule, known: Annotations) -> Rule:
     if not _calls(replace(rule, orelse=None)):
         return rule
     own = _own(rule)
-    constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[0].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
+    constants: dict[tuple[str, ...], Value] = {_RULE: from_json(own[-1].document if own else {}), _CHAIN: _chain(module, rule, own, known)}
     rewritten = _Rewriter(constants).node(rule)
     assert isinstance(rewritten, Rule)
     return rewritten
@@ -134,27 +133,8 @@ def _link(path: Path, annotation: Annotation | None) -> Value:
 
 
 def _calls(root: Any) -> bool:
-    """Return whether a node calls `rego.metadata` anywhere; without recursion, for it looks at every rule of every policy."""
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        if node.__class__ is tuple:
-            waiting.extend(node)
-            continue
-        if node.__class__ is nodes.Call and node.operator in _CALLS:
-            return True
-        if node.__class__ is Rule and node.orelse is not None:
-            waiting.append(node.orelse)
-        waiting.extend([getattr(node, name) for name in _fields(node.__class__)])
-    return False
-
-
-@cache
-def _fields(kind: type) -> tuple[str, ...]:
-    """Return the fields of a kind of node that hold nodes."""
-    if kind.__module__ != nodes.__name__ or kind in {Location, Annotation, nodes.Var, nodes.Scalar}:
-        return ()
-    return tuple(each.name for each in fields(kind) if each.name not in _NOT_BELOW)
+    """Return whether a node calls `rego.metadata` anywhere."""
+    return any(node.__class__ is nodes.Call and node.operator in _CALLS for node in walk(root))
 
 
 class _Rewriter:
@@ -178,7 +158,7 @@ class _Rewriter:
         return replace(node, **changes) if changes else node
 
     def _changes(self, node: Any) -> Iterator[tuple[str, Any]]:
-        for name in _fields(node.__class__):
+        for name in parts(node.__class__):
             before = getattr(node, name)
             after = self.node(before)
             if after is not before and after != before:

@@ -170,7 +170,30 @@ class Every:
     body: Body
 
 
-Expr: TypeAlias = Union[TermExpr, Unify, Assign, SomeDecl, SomeIn, Every]
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """What `and`, `or` and `not` apply to: one expression or, if it is explicit, a body in braces with variables of its own."""
+
+    body: Body
+    is_explicit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """`not x` or `not { body }` where `future.keywords.not` is imported; else `not` is a property of its `Literal`."""
+
+    operand: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """`a or b or c`, `a and b`: operands joined by one operator, which is `and` or `or`. Has no value and binds nothing."""
+
+    operator: str
+    operands: tuple[Operand, ...]
+
+
+Expr: TypeAlias = Union[TermExpr, Unify, Assign, SomeDecl, SomeIn, Every, Not, Logical]
 
 
 @dataclass(frozen=True, slots=True)

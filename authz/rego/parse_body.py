@@ -1,4 +1,4 @@
-"""Bodies: literals, `some`, `every`, `not` and `with`.
+"""Bodies: literals, `some` and `every`.
 
 Knows where one literal ends and the next begins; knows no rules.
 """
@@ -6,13 +6,15 @@ Knows where one literal ends and the next begins; knows no rules.
 from __future__ import annotations
 
 from authz.rego import nodes
+from authz.rego.guesses import CLOSING
 from authz.rego.nodes import Term
-from authz.rego.parse_collections import CollectionParser
-from authz.rego.parse_terms import MEMBER_2, MEMBER_3
+from authz.rego.parse_expressions import ExpressionParser
+from authz.rego.parse_terms import MEMBER_2, MEMBER_3, ROOTS
+from authz.rego.rule_checks import missing_import_help
 from authz.rego.tokens import NEWLINE, NO_GAP, Kind, Token
 
 
-class BodyParser(CollectionParser):
+class BodyParser(ExpressionParser):
     """The grammar of bodies."""
 
     def body(self, end: Kind) -> nodes.Body:
@@ -45,69 +47,18 @@ class BodyParser(CollectionParser):
     def _separator_help(self) -> str | None:
         token = self.token
         if token.kind is Kind.IDENT and token.text == "in":
-            return "in Rego v0 `in` needs `import future.keywords.in`"
-        if token.kind is Kind.COMMA:
-            return "expressions of a body are separated by `;` or a new line"
-        if token.kind is Kind.LBRACE:
-            before = self.tokens[self.index - 1]
-            return f"is `{before.text}` meant as a keyword? in Rego v0 it needs an import" if before.kind is Kind.IDENT else None
+            return missing_import_help(token.text)
         if token.kind is Kind.UNIFY or token.kind is Kind.ASSIGN:
             return "an expression has one `:=` or `=`; compare with `==`"
-        return None
+        return None if token.kind in CLOSING or self.at(Kind.EOF) else "expressions of a body are separated by `;` or a new line"
 
-    def literal(self) -> nodes.Literal:
-        start = self.token
-        if self.is_keyword_as_name():
-            start.kind = Kind.IDENT
-        kind = start.kind
-        if kind is Kind.SOME:
-            return self._some()
-        if kind is Kind.EVERY:
-            return self._every()
-        negated = kind is Kind.NOT
-        if negated:
-            self.advance()
-            if self.token.kind in (Kind.SOME, Kind.EVERY):
-                self.unexpected(f"illegal negation of '{self.token.text}'", help="put the expression into a rule and negate that")
-        expression = self._expression()
-        return nodes.Literal(expression, negated, self._withs(), self.location(start))
-
-    def _expression(self) -> nodes.Expr:
-        left = self.infix()
-        kind = self.token.kind
-        if kind is Kind.ASSIGN:
-            self.advance()
-            return nodes.Assign(left, self.infix())
-        if kind is Kind.UNIFY:
-            self.advance()
-            return nodes.Unify(left, self.infix())
-        return nodes.TermExpr(left)
-
-    def _withs(self) -> tuple[nodes.With, ...]:
-        if self.token.kind is not Kind.WITH:
-            return ()
-        withs = []
-        while self.is_keyword(Kind.WITH):
-            withs.append(self._with())
-        return tuple(withs)
-
-    def _with(self) -> nodes.With:
-        start = self.advance()
-        if self.token.kind is not Kind.IDENT:
-            self.unexpected("expected identifier")
-        target = self.term()
-        if not isinstance(target, nodes.Ref | nodes.Var):
-            self.unexpected("expected with target path")
-        self.expect(Kind.AS, "expected as keyword")
-        return nodes.With(target, self.infix(), self.location(start))
-
-    def _some(self) -> nodes.Literal:
+    def some(self) -> nodes.Literal:
         start = self.advance()
         names = self._some_names()
         if names is not None:
             return nodes.Literal(nodes.SomeDecl(names), location=self.location(start))
         key, value, domain = self._member(self.infix(), "expected `x in xs` or `x, y in xs` expression")
-        return nodes.Literal(nodes.SomeIn(key, value, domain), False, self._withs(), self.location(start))
+        return nodes.Literal(nodes.SomeIn(key, value, domain), False, self.withs(), self.location(start))
 
     def _some_names(self) -> tuple[nodes.Var, ...] | None:
         """Parse `x, y, …`; None, at the first of them, where it is not a plain list of names."""
@@ -117,7 +68,7 @@ class BodyParser(CollectionParser):
             names.append(self.advance())
             following = self.token
             if following.kind is not Kind.COMMA:
-                if len(names) <= 2 and self.is_keyword(Kind.IN):
+                if self.at(Kind.IN) and (len(names) == 2 or (len(names) == 1 and self.is_keyword(Kind.IN))):
                     break
                 if following.gap == NO_GAP and following.kind in (Kind.DOT, Kind.LBRACK, Kind.LPAREN):
                     break
@@ -126,18 +77,18 @@ class BodyParser(CollectionParser):
         self.rewind(mark)
         return None
 
-    def _every(self) -> nodes.Literal:
+    def every(self) -> nodes.Literal:
         start = self.advance()
         key, value, domain = self._member(self.infix(), "expected `x[, y] in xs { ... }` expression")
-        if key is not None and not isinstance(key, nodes.Var):
+        if key is not None and (not isinstance(key, nodes.Var) or key.name in ROOTS):
             self.unexpected("expected key to be a variable")
-        if not isinstance(value, nodes.Var):
+        if not isinstance(value, nodes.Var) or value.name in ROOTS:
             self.unexpected("expected value to be a variable")
         if self.token.kind is not Kind.LBRACE:
             self.unexpected("missing body")
         self.advance()
         body = self.body(Kind.RBRACE)
-        return nodes.Literal(nodes.Every(key, value, domain, body), False, self._withs(), self.location(start))
+        return nodes.Literal(nodes.Every(key, value, domain, body), False, self.withs(), self.location(start))
 
     def _member(self, term: Term, expected: str) -> tuple[Term | None, Term, Term]:
         """Take `[key,] value in domain` apart, or fail."""

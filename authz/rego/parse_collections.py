@@ -6,11 +6,16 @@ first item is a union; leaves their items and bodies to the other parts.
 
 from __future__ import annotations
 
+from typing import Final
+
 from authz.rego import nodes
 from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_terms import TermParser
 from authz.rego.tokens import Kind, Token
+
+_NEAR: Final = 16
+"""Tokens that are looked back at for a `|` behind which a body may have been meant."""
 
 
 class CollectionParser(TermParser):
@@ -68,9 +73,12 @@ class CollectionParser(TermParser):
         return self.terms(end, (first,))
 
     def _body_after_operator_help(self) -> str | None:
-        if self.token.kind in (Kind.ASSIGN, Kind.UNIFY):
+        """Guess at a `:=` or `=` in a collection: a comprehension that begins with an operator, or with what its body is for."""
+        if self.token.kind not in (Kind.ASSIGN, Kind.UNIFY):
+            return None
+        if any(token.kind is Kind.OR for token in self.tokens[max(self.index - _NEAR, 0) : self.index]):
             return "the term of a comprehension that has operators goes in parentheses: `[(a + b) | …]`"
-        return None
+        return "a comprehension declares variables in its body: `[x | x := 1]`"
 
     def _comprehension_body(self, end: Kind) -> nodes.Body | None:
         """Parse `| body end`; None where a comma shows that the `|` is an operator."""
@@ -105,4 +113,4 @@ class CollectionParser(TermParser):
         if not self.at(Kind.RBRACE):
             self.unexpected("non-terminated object", help=self._body_after_operator_help())
         self.advance()
-        return nodes.ObjectTerm(tuple(pairs), self.location(start))
+        return nodes.ObjectTerm(tuple(dict(pairs).items()), self.location(start))  # of a key that is written twice the last one counts

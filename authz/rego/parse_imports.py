@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Final
 
 from authz.rego import nodes
-from authz.rego.cursor import Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_rules import RuleParser
+from authz.rego.parse_terms import ROOTS
 from authz.rego.rule_checks import term_name
-from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, Kind, Token
+from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORD_KINDS, KEYWORDS, V1_KEYWORDS, Kind, Token
 
 _ROOTS: Final = ("data", "future", "input", "rego")
 _ALL_FUTURE: Final = frozenset(FUTURE_KEYWORDS)
+_ALL_V1: Final = frozenset(V1_KEYWORDS)
 
 
 class HeaderParser(RuleParser):
@@ -24,7 +25,6 @@ class HeaderParser(RuleParser):
     def __init__(self, file: str, source: str, rego_version: int) -> None:
         super().__init__(file, source, rego_version)
         self.imports_rego_v1 = False
-        self._future_import: Token | None = None
 
     def package(self) -> tuple[tuple[str, ...], nodes.Location]:
         """Parse `package path`; return the path and where it is declared."""
@@ -59,7 +59,8 @@ class HeaderParser(RuleParser):
         path_start = self.token
         path = self._path("import")
         if path[0] not in _ROOTS:
-            self.fail(f"unexpected import path, must begin with one of: {{{', '.join(_ROOTS)}}}, got: {path[0]}", path_start)
+            message = f"unexpected import path, must begin with one of: {{{', '.join(_ROOTS)}}}, got: {path[0]}"
+            self.fail(message, path_start, help=f"packages are below `data`: `import data.{'.'.join(path)}`")
         alias = self._alias()
         if path[0] == "future":
             self._import_keywords(path, alias, path_start)
@@ -80,6 +81,8 @@ class HeaderParser(RuleParser):
         if self.token.kind is not Kind.IDENT:
             self.unexpected("expected var")
         alias = self.advance()
+        if alias.text in ROOTS:
+            self.fail("unexpected identifier token: expected var", alias, help=f"`{alias.text}` always means the {alias.text} document")
         if self.token.gap == 0 and self.token.kind in (Kind.DOT, Kind.LBRACK, Kind.LPAREN):
             self.unexpected("expected var")
         return alias.text
@@ -94,10 +97,7 @@ class HeaderParser(RuleParser):
             if path[2] not in FUTURE_KEYWORDS:
                 self.fail(f"unexpected keyword, must be one of [{' '.join(sorted(FUTURE_KEYWORDS))}]", where)
             words = frozenset((path[2], "in")) if path[2] == "every" else frozenset((path[2],))
-        self._future_import = where
-        self._check_one_way(where)
-        if self.rego_version == 0:
-            self.promote_keywords(words)
+        self.import_keywords(words)
 
     def _import_rego_v1(self, path: tuple[str, ...], alias: str | None, where: Token) -> None:
         if path != ("rego", "v1"):
@@ -107,10 +107,4 @@ class HeaderParser(RuleParser):
         if alias is not None:
             self.fail("`rego` imports cannot be aliased", where)
         self.imports_rego_v1 = True
-        self._check_one_way(where)
-        self.promote_keywords(_ALL_FUTURE)
-
-    def _check_one_way(self, where: Token) -> None:
-        if self.imports_rego_v1 and self._future_import is not None:
-            message = "the `rego.v1` import implies `future.keywords`, these are therefore mutually exclusive"
-            self.v1_failures.append(Failure(message, where, "drop the import of `future.keywords`"))
+        self.import_keywords(_ALL_V1)

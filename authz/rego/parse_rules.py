@@ -12,9 +12,9 @@ from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Failure
 from authz.rego.nodes import Term
 from authz.rego.parse_body import BodyParser
-from authz.rego.parse_terms import INFIX_KINDS
-from authz.rego.rule_checks import V0_HELP, default_fault, term_name
-from authz.rego.tokens import FUTURE_KEYWORDS, NO_GAP, Kind, Token
+from authz.rego.parse_terms import INFIX_KINDS, LOGICAL_HELP
+from authz.rego.rule_checks import V0_HELP, default_fault, is_constant, missing_import_help, term_name
+from authz.rego.tokens import FUTURE_KEYWORDS, LOGICAL_KINDS, NO_GAP, V1_KEYWORDS, Kind, Token
 from authz.rego.values import TRUE
 
 _AFTER_BRACES = INFIX_KINDS | {Kind.ASSIGN, Kind.UNIFY, Kind.IN, Kind.COMMA}
@@ -55,12 +55,13 @@ class RuleParser(BodyParser):
     def rules(self) -> list[nodes.Rule]:
         """Parse one statement; bodies in a row (`p { a } { b }`) make several rules of it."""
         start = self.token
-        if self.is_keyword_as_name():
+        if self.is_keyword_as_name() or start.kind in LOGICAL_KINDS:
             start.kind = Kind.IDENT
         if start.kind is Kind.DEFAULT:
             return [self._default()]
         heading = self._heading()
-        if self.is_keyword(Kind.IF):
+        is_bare = heading.key is None and heading.value is None
+        if self.is_keyword(Kind.IF) or (is_bare and self.at(Kind.IF) and self.next_token().kind is Kind.LBRACK):  # `p if[x]`
             return self._with_bodies(heading, start, has_if=True)
         if self.token.kind is Kind.LBRACE:
             return self._with_bodies(heading, start, has_if=False)
@@ -83,7 +84,7 @@ class RuleParser(BodyParser):
         if self.token.kind in _STEPS:
             head = self.reference(head, name, is_head_of_rule=True)
         ref, args = self._ref_and_args(head, name)
-        if name.text in FUTURE_KEYWORDS and not ref.args:
+        if name.text in V1_KEYWORDS and not ref.args:
             self._forbid_in_v1(f"{name.text} keyword cannot be used for rule name", name)
         if self.token.kind is Kind.CONTAINS:
             return self._partial_set(name, ref, args, is_apart)
@@ -144,7 +145,7 @@ class RuleParser(BodyParser):
         if self.is_keyword_as_name():
             self.token.kind = Kind.IDENT
         heading = self._heading()
-        if heading.key is not None:
+        if heading.key is not None or (heading.value is None and len(heading.ref.args) == 1):
             self.fail("illegal default rule (must have a value)", start)
         value = heading.value or self._true(start)
         fault = default_fault(heading.args, value, self.rego_version)
@@ -168,6 +169,8 @@ class RuleParser(BodyParser):
             self.fail("expressions using with keyword cannot be used for rule head", help="put the modifier into the body of the rule")
         if self.is_keyword(Kind.ELSE):
             self.unexpected(help="`else` follows a rule body")
+        if kind in LOGICAL_KINDS:
+            self.unexpected(help=LOGICAL_HELP.format(self.token.text))
         if kind in INFIX_KINDS or kind in (Kind.ASSIGN, Kind.UNIFY, Kind.COMMA) or self.is_keyword(Kind.IN):
             self.unexpected(help="a rule gets its value by `:=`; a condition goes into a body, `p if x == 1`")
         if heading.is_apart:
@@ -177,7 +180,8 @@ class RuleParser(BodyParser):
         """Return the head of a rule that has neither value nor body: `f(x)`, `p[k]`, `p.a.b`."""
         steps = len(heading.ref.args)
         if heading.args is not None:
-            return self._head(heading, self._true(heading.name))
+            is_sign = not steps and heading.name.text in ("eq", "assign")
+            return self._written_out(heading, heading.args) if is_sign else self._head(heading, self._true(heading.name))
         if steps == 0:
             self.fail("var cannot be used for rule name", heading.name, help=self._missing_body_help())
         if steps == 1:
@@ -186,10 +190,21 @@ class RuleParser(BodyParser):
         self._forbid_in_v1("rule must have value assignment and/or body declaration", heading.name)
         return self._head(heading, self._true(heading.name))
 
+    def _written_out(self, heading: _Heading, args: tuple[Term, ...]) -> nodes.Head:
+        """Return the head that `eq(p, 1)` or `assign(p, 1)` is, which are `=` and `:=` written out."""
+        if len(args) != 2:
+            self.fail("assignment requires two operands", heading.name)
+        name, value = args
+        if isinstance(name, nodes.Var):
+            name = nodes.Ref(name, (), name.location)
+        if not isinstance(name, nodes.Ref) or not isinstance(name.head, nodes.Var):
+            self.fail(f"{term_name(name)} cannot be used for rule name", heading.name)
+        return nodes.Head(name, None, None, value, self.location(heading.name))
+
     def _missing_body_help(self) -> str:
         word = self.token.text
         if self.token.kind is Kind.IDENT and word in FUTURE_KEYWORDS:
-            return f"in Rego v0 `{word}` needs `import future.keywords.{word}` or `import rego.v1`"
+            return missing_import_help(word)
         return "a rule has a value, a body, or both: `p := 1`, `p if input.x`"
 
     def _set_head(self, heading: _Heading) -> nodes.Head:
@@ -232,7 +247,7 @@ class RuleParser(BodyParser):
         `{` may begin either. As in OPA a literal is tried first, and a set, which is
         always true, does not count as one. The attempt is only made where it can succeed.
         """
-        if self.token.kind is not Kind.LBRACE:
+        if self.token.kind is not Kind.LBRACE or (self.logical and self.after_brackets().kind in LOGICAL_KINDS):
             return (self.literal(),)
         if self._may_be_literal():
             mark = self.mark()
@@ -275,7 +290,7 @@ class RuleParser(BodyParser):
             return None
         if head.key is not None:
             self.fail("else keyword cannot be used on multi-value rules")
-        if not all(isinstance(step, nodes.Scalar) for step in head.ref.args):
+        if not all(map(is_constant, head.ref.args)):
             self.fail("else keyword cannot be used on rules with variables in head")
         links: list[_ElseLink] = []
         while self.is_keyword(Kind.ELSE) and (not links or links[-1].body):
@@ -306,7 +321,10 @@ class RuleParser(BodyParser):
             if not has_if:
                 self._forbid_in_v1(f"`if` keyword is required before {heading.kind} body", start)
             self.advance()
-            return self.body(Kind.RBRACE)
+            body = self.body(Kind.RBRACE)
+            if self.token.kind in LOGICAL_KINDS:
+                self.unexpected(help="braces behind `else if` are its whole body: put the condition into a pair of its own")
+            return body
         if not has_if:
             return ()
         if self.token.kind is Kind.EOF:

@@ -12,6 +12,7 @@ from typing import Final, cast
 
 from authz.rego import nodes
 from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
+from authz.rego.errors import COMPILE, TYPE, Stage
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
 from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
@@ -30,7 +31,7 @@ MEMBER_2: Final = ("internal", "member_2")
 MEMBER_3: Final = ("internal", "member_3")
 
 _REFERENCE_KINDS: Final = frozenset((Kind.DOT, Kind.LBRACK, Kind.LPAREN))
-_ROOTS: Final = frozenset(("input", "data"))
+ROOTS: Final = frozenset(("input", "data"))
 _CONSTANTS: Final[dict[Kind, Scalar]] = {Kind.NULL: NULL, Kind.TRUE: TRUE, Kind.FALSE: FALSE}
 
 
@@ -53,9 +54,9 @@ class TermParser(Cursor):
     def braces(self) -> Term:
         """Parse an object, a set or a comprehension of either."""
 
-    def infix(self) -> Term:
-        """Parse a term with its infix operators; `k, v in xs` is one of them here."""
-        left = self.operators(self.term())
+    def infix(self, first: Term | None = None) -> Term:
+        """Parse a term with its infix operators, or the operators after `first`; `k, v in xs` is one of them here."""
+        left = self.operators(self.term() if first is None else first)
         if self.token.kind is Kind.COMMA:
             left = self._member_with_key(left)
         return self.membership(left)
@@ -126,20 +127,19 @@ class TermParser(Cursor):
         token = self.token
         handler = _HANDLERS.get(token.kind)
         if handler is None:
-            self.unexpected(help=self._operator_help())
-        term = handler(self)
-        following = self.token
-        if following.gap == NO_GAP and following.kind in _REFERENCE_KINDS:
-            term = self.reference(term, token)
-        if self.token.kind is Kind.NUMBER and self.token.gap == NO_GAP and self.token.text[0] == ".":
-            self.fail("unexpected . token: expected identifier", help=_STEP_HELP)
+            self.unexpected()
+        term = self.steps_after(handler(self), token)
         self.depth -= 1
         return term
 
-    def _operator_help(self) -> str | None:
-        """Guess what was meant where an operator stands in place of a term."""
-        written = self.tokens[max(self.index - 1, 0)].text + self.token.text
-        return _OPERATOR_HELP.get(written) if self.token.gap == NO_GAP else None
+    def steps_after(self, term: Term, start: Token) -> Term:
+        """Parse the steps of a reference that follow `term` without white space, if any."""
+        following = self.token
+        if following.gap == NO_GAP and following.kind in _REFERENCE_KINDS:
+            term = self.reference(term, start)
+        if self.token.kind is Kind.NUMBER and self.token.gap == NO_GAP and self.token.text[0] == ".":
+            self.fail("unexpected . token: expected identifier", help=_STEP_HELP)
+        return term
 
     def reference(self, head: Term, start: Token, *, is_head_of_rule: bool = False) -> Term:
         """Parse the steps after `head`: `.name`, `[key]`, and arguments that make it a call.
@@ -164,7 +164,7 @@ class TermParser(Cursor):
                     break
             else:
                 break
-        return nodes.Ref(head, tuple(args), self.location(start)) if args else head
+        return nodes.Ref(head, tuple(args), self.span(start)) if args else head
 
     def _dot_step(self) -> Term:
         self.advance()
@@ -179,7 +179,7 @@ class TermParser(Cursor):
             what = type_name(head.value)
         elif isinstance(head, nodes.TemplateString):
             what = "templatestring"
-        elif isinstance(head, nodes.Ref) or (start.kind is Kind.LPAREN and isinstance(head, nodes.Var) and head.name in _ROOTS):
+        elif isinstance(head, nodes.Ref) or (start.kind is Kind.LPAREN and isinstance(head, nodes.Var) and head.name in ROOTS):
             what = "ref"
         else:
             return
@@ -188,16 +188,19 @@ class TermParser(Cursor):
     def _call(self, head: Term, args: list[Term], start: Token) -> Term:
         """Parse the arguments of a call of the function that `head` and `args` name."""
         operator = self._operator(head, args, start)
+        location = self.span(start)
         self.advance()
         arguments = self.terms(Kind.RPAREN)
         if operator == ("set",) and not arguments:
-            return nodes.SetTerm((), self.location(start))
-        return nodes.Call(operator, arguments, self.location(start))
+            return nodes.SetTerm((), location)
+        return nodes.Call(operator, arguments, location)
 
     def _operator(self, head: Term, args: list[Term], start: Token) -> tuple[str, ...]:
         names = [arg.value for arg in args if isinstance(arg, nodes.Scalar) and isinstance(arg.value, str)]
         if not isinstance(head, nodes.Var) or len(names) != len(args):
-            self.fail("illegal call: a function is called by its name", start)
+            message, help = f"undefined function {self.text_from(start)}", "a function is called by its name, `f(x)` or `a.b.f(x)`"
+            self.faults.report(TYPE, message, self.location(start), help=help, check=Stage.FUNCTIONS)
+            return ("undefined",)
         return (head.name, *names)
 
     def terms(self, end: Kind, first: tuple[Term, ...] = ()) -> tuple[Term, ...]:
@@ -219,6 +222,13 @@ class TermParser(Cursor):
     def _scalar(self) -> Term:
         token = self.advance()
         return nodes.Scalar(cast("str | Number", token.value), self.location(token))
+
+    def _logical_function(self) -> Term:
+        """Parse the name of the set functions `and` and `or`, which are called even where these are keywords."""
+        following = self.next_token()
+        if following.kind is not Kind.LPAREN or following.gap != NO_GAP:
+            self.unexpected(help=LOGICAL_HELP.format(self.token.text))
+        return self.variable()
 
     def variable(self) -> Term:
         token = self.advance()
@@ -249,6 +259,8 @@ class TermParser(Cursor):
 
     def _template(self) -> Term:
         start = self.token
+        if self.rego_version == 0:
+            self.fail("template strings are not supported by current capabilities", help="they are Rego v1; Rego v0 has `sprintf`")
         parts: list[str | Term] = []
         while True:
             token = self.advance()
@@ -268,6 +280,11 @@ class TermParser(Cursor):
         expression = literal.expr
         if literal.negated:
             self.fail("unexpected negation ('not') in template-string expression", start)
+        if isinstance(expression, nodes.Not | nodes.Logical):
+            name = expression.operator if isinstance(expression, nodes.Logical) else "not"
+            message = f"unexpected template-string expression type: {name}"
+            self.faults.report(COMPILE, message, self.location(start), help=_NO_VALUE_HELP, check=Stage.EXPRESSIONS)
+            return nodes.Scalar("", self.location(start))
         if not isinstance(expression, nodes.TermExpr):
             self.fail(f"unexpected {_EXPRESSION_NAMES[type(expression)]} in template-string expression", start)
         if literal.withs:
@@ -285,13 +302,9 @@ class TermParser(Cursor):
 
 _STEP_HELP: Final = 'a key that is not a name is written in brackets: `x["a-b"]`, `x[0]`'
 
-_OPERATOR_HELP: Final = {
-    "&&": "expressions of one body all hold; separate them by `;` or a new line",
-    "||": "alternatives are rules of the same name; a value that is one of several is `x in {1, 2}`",
-    "===": "equality is `==`",
-    "!==": "inequality is `!=`",
-    "=>": "`>=` is greater or equal",
-}
+LOGICAL_HELP: Final = "`{}` stands between two expressions of a body; it has no value"
+
+_NO_VALUE_HELP: Final = "`and`, `or` and `not` give no value; make a rule of the expression"
 
 _EXPRESSION_NAMES: Final[dict[type, str]] = {
     nodes.Unify: "unification ('=')",
@@ -304,6 +317,8 @@ _EXPRESSION_NAMES: Final[dict[type, str]] = {
 _HANDLERS: Final[dict[Kind, Callable[[TermParser], Term]]] = {
     Kind.IDENT: TermParser.variable,
     Kind.CONTAINS: TermParser.variable,  # special in the heads of rules only
+    Kind.LOGICAL_AND: TermParser._logical_function,
+    Kind.LOGICAL_OR: TermParser._logical_function,
     Kind.STRING: TermParser._scalar,
     Kind.NUMBER: TermParser._scalar,
     Kind.NULL: TermParser._constant,

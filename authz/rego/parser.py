@@ -36,6 +36,7 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query", grammar
         parser.check_height(query, start)
     except Failure as failure:
         raise parser.error([failure]) from None
+    parser.faults.check()
     return query
 
 
@@ -70,6 +71,7 @@ def parse_term(source: str) -> nodes.Term:
         parser.check_height(term, start)
     except Failure as failure:
         raise parser.error([failure]) from None
+    parser.faults.check()
     return term
 
 
@@ -94,4 +96,5 @@ def module_of(parser: HeaderParser) -> nodes.Module:
     version = 1 if parser.imports_rego_v1 else parser.rego_version
     if version == 1 and parser.v1_failures:
         raise parser.error(parser.v1_failures)
+    parser.faults.check()
     return nodes.Module(parser.file, package, tuple(imports), tuple(rules), version, (), package_location)

@@ -162,9 +162,15 @@ class Never:
 
 @dataclass(frozen=True, slots=True)
 class NoSolution:
-    """`not`: the block has no solution."""
+    """`not`: the block has no solution. A block of negations alone is `or`: one of what they deny has a solution."""
 
     block: Block
+
+    @property
+    def alternatives(self) -> tuple[Block, ...]:
+        """The blocks one of which must have a solution; none if this is no `or`."""
+        denied = [step.cond.block for step in self.block if isinstance(step, Check) and isinstance(step.cond, NoSolution)]
+        return tuple(denied) if len(denied) == len(self.block) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """From modules to plans: drives name resolution, expansion, safety and lowering, rule by rule.
 
-Owns the order of the passes and how a head becomes part of its body. Generates no code.
+Owns the order of the passes. How one rule becomes a plan is `definitions`'s. Generates no code.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from typing import cast
 
-from authz.rego import errors, metadata, names, nodes, program, purity, resolve, safety, types
+from authz.rego import conflicts, errors, metadata, names, nodes, program, resolve, safety, suggest, types, variables
 from authz.rego import plan as p
 from authz.rego.builtins import BUILTINS
-from authz.rego.expand import Expander, FlatBody, FlatLiteral
-from authz.rego.lower import TRUE_ATOM, Lowerer, Names
-from authz.rego.nodes import Term, Var
-from authz.rego.program import Group, Kind, Member, Path, Program
+from authz.rego.definitions import Definer, plan_group
+from authz.rego.errors import Stage
+from authz.rego.expand import Expander
+from authz.rego.lower import Lowerer, Names
+from authz.rego.program import Kind, Path, Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,58 +33,68 @@ class Planned:
     typing: types.Typing
     prints: bool = False
 
-    def scope(self, header: nodes.Module | None = None) -> names.Globals:
-        """Return what a query can name: of its own package, if a header gives it one, what is imported, and what begins with `data`."""
+    def resolved(self, query: nodes.Body, header: nodes.Module | None = None) -> nodes.Body:
+        """Return a query with its names resolved: those of its own package, if a header gives it one, what is imported, and `data`.
+
+        Raises CompileError.
+        """
+        findings = errors.Findings()
         functions = {path: group.arity for path, group in self.program.groups.items() if group.kind is Kind.FUNCTION}
-        if header is None:
-            return names.Globals((), {}, frozenset(), functions)
-        return names.Globals(header.package, names.imported(header), self.packages.get(header.package, frozenset()), functions)
+        scope = names.Globals((), {}, frozenset(), functions)
+        if header is not None:
+            rules = self.packages.get(header.package, frozenset())
+            scope = names.Globals(header.package, names.imported(header, findings), rules, functions)
+        body = resolve.Resolver(scope, findings).query(query)
+        findings.check()
+        return body
 
 
 def plan_modules(modules: tuple[nodes.Module, ...], *, prints: bool = False, schemas: types.Schemas | None = None) -> Planned:
-    """Plan every rule. Schemas only let more be refused. Raises CompileError with what is wrong with any of them, pass by pass."""
-    scopes = names.global_names(modules)
+    """Plan every rule. Schemas only let more be refused. Raises CompileError with what the first check to fail finds wrong."""
     findings = errors.Findings()
-    annotations = metadata.collect(modules)
-    expanded = metadata.expand_metadata(modules, scopes, annotations)
-    resolved = [_resolve_module(module, scopes[module.file], findings) for module in expanded]
-    findings.check()
-    tree = program.build(resolved)
+    scopes = names.global_names(modules, findings)
+    try:
+        annotations = metadata.collect(modules)
+        expanded = metadata.expand_metadata(modules, scopes, annotations)
+        resolved = tuple(_resolve_module(module, scopes[module.file], findings) for module in expanded)
+        conflicts.report_conflicts(resolved, findings)
+        findings.check()
+        packages = {scope.package: scope.rules for scope in scopes.values()}
+        checked = None if schemas is None else types.SchemaTypes(schemas, annotations)
+        return _planned(program.build(resolved), packages, findings, prints, checked)
+    except errors.CompileError as error:
+        raise suggest.explained(error, modules, scopes) from None
+
+
+def _planned(
+    tree: Program, packages: dict[Path, frozenset[str]], findings: errors.Findings, prints: bool, schemas: types.SchemaTypes | None
+) -> Planned:
     arity = safety.Arity(_arities(tree))
-    plans: dict[Path, p.RulePlan] = {}
-    definitions: dict[Path, list[types.Definition]] = {}
-    for path, group in tree.groups.items():
-        with findings.collect():
-            plans[path] = plan_group(group, tree, arity, definitions.setdefault(path, []), prints=prints)
-    findings.check()
+    definer = Definer(tree, arity, findings, prints)
+    plans = {path: plan_group(group, definer) for path, group in tree.groups.items()}
+    findings.check(Stage.SAFETY)
     uses = {path: sorted(set(used_groups(plan, tree, replaced=True))) for path, plan in plans.items()}
-    order = tuple(group.path for group in program.check_recursion(tree, uses))
-    ordered = [definition for path in order for definition in definitions[path]]
-    typing = types.check_rules(ordered, uses, findings, None if schemas is None else types.SchemaTypes(schemas, annotations))
+    order = tuple(group.path for group in program.ordered(tree, uses, findings))
+    findings.check(Stage.RECURSION)
+    typing = types.check_rules(definer.in_order(order), uses, findings, schemas)
     findings.check()
-    packages = {scope.package: scope.rules for scope in scopes.values()}
     return Planned(tree, plans, order, arity, packages, typing, prints)
 
 
 def plan_query(planned: Planned, body: nodes.Body, header: nodes.Module | None = None) -> tuple[p.Block, dict[str, p.Atom]]:
-    """Plan a query; return its block and the atoms of its named variables by name."""
-    resolved = resolve.Resolver(planned.scope(header)).query(body)
-    flat = tuple(Expander(prints=planned.prints).body(resolved))
+    """Plan a query; return its block and the atoms of its named variables by name. Raises CompileError."""
+    flat = tuple(Expander(prints=planned.prints).body(planned.resolved(body, header)))
     ordered = safety.order_body(flat, frozenset(), planned.arity)
     types.check_query(ordered, planned.typing)
     lowerer = Lowerer(planned.program, planned.arity, Names(), {})
     lowerer.body(ordered)
-    own = {name for literal in flat for name in safety.own_vars(literal)}
+    own = {name for literal in flat for name in variables.own_vars(literal)}
     named = {names.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
     return tuple(lowerer.steps), named
 
 
 def _resolve_module(module: nodes.Module, scope: names.Globals, findings: errors.Findings) -> nodes.Module:
-    rules: list[nodes.Rule] = []
-    for rule in module.rules:
-        with findings.collect():
-            rules.append(resolve.Resolver(scope).rule(rule))
-    return replace(module, rules=tuple(rules))
+    return replace(module, rules=tuple(resolve.Resolver(scope, findings).rule(rule) for rule in module.rules))
 
 
 def _arities(tree: Program) -> dict[tuple[str, ...], int]:
@@ -92,81 +103,11 @@ def _arities(tree: Program) -> dict[tuple[str, ...], int]:
     return arities
 
 
-def plan_group(group: Group, tree: Program, arity: safety.Arity, flat: list[types.Definition], *, prints: bool = False) -> p.RulePlan:
-    """Plan the definitions of one group; add them, as they are before that, to `flat`."""
-    definitions = tuple(_Definer(tree, arity, flat, prints).definition(group.path, member) for member in group.members)
-    default = None
-    if group.default is not None:
-        default = _Definer(tree, arity, flat, prints).definition(group.path, Member(group.default, ()))
-    return p.RulePlan(
-        group.path, group.kind, group.number, definitions, default, group.arity, group.location, tuple(dict.fromkeys(group.places()))
-    )
-
-
-class _Definer:
-    """Plans one rule with its `else` chain."""
-
-    def __init__(self, tree: Program, arity: safety.Arity, flat: list[types.Definition], prints: bool) -> None:
-        self.tree = tree
-        self.arity = arity
-        self.flat = flat
-        self.prints = prints
-        self.names = Names()
-
-    def definition(self, path: Path, member: Member) -> p.Definition:
-        rule = member.rule
-        orelse = None if rule.orelse is None else self.definition(path, Member(rule.orelse, member.keys))
-        expander = Expander(prints=self.prints)
-        flat = expander.body(rule.body)
-        heads = tuple(term for term in (*member.keys, rule.head.key, rule.head.value) if term is not None)
-        extras, terms = expander.head(heads)
-        lowerer, params, args, patterns = self._arguments(rule.head.args or (), expander)
-        bound = frozenset(lowerer.env)
-        ordered = safety.order_body(tuple(patterns + flat + extras), bound, self.arity)
-        safety.check_head(terms, ordered, bound, self.arity)
-        self._keep(path, member, args, ordered, terms)
-        lowerer.body(ordered)
-        atoms = [lowerer.atom(term) for term in terms]
-        value = atoms.pop() if rule.head.value is not None else TRUE_ATOM
-        key = atoms.pop() if rule.head.key is not None else None
-        block = purity.pure_first(tuple(lowerer.steps), params)
-        return p.Definition(block, tuple(atoms), key, value, params, rule.location, orelse)
-
-    def _keep(self, path: Path, member: Member, args: tuple[Term, ...], body: FlatBody, terms: tuple[Term, ...]) -> None:
-        """Add what the type checker looks at: the patterns of arguments are no part of the body there."""
-        head, size = member.rule.head, len(member.keys)
-        own = tuple(literal for literal in body if not _is_pattern(literal)) if args else body
-        key = terms[size] if head.key is not None else None
-        value = terms[-1] if head.value is not None else None
-        self.flat.append(types.Definition(path, terms[:size], args, own, key, value, member.rule))
-
-    def _arguments(
-        self, args: tuple[Term, ...], expander: Expander
-    ) -> tuple[Lowerer, tuple[str, ...], tuple[Term, ...], list[FlatLiteral]]:
-        """Return a lowerer in which the arguments are bound, the parameters' names, the expanded arguments and what they demand."""
-        lowerer = Lowerer(self.tree, self.arity, self.names, {})
-        params = tuple(f"a{index}" for index in range(len(args)))
-        patterns: list[Term] = []
-        literals: list[FlatLiteral] = []
-        for param, arg in zip(params, args, strict=True):
-            if isinstance(arg, Var) and arg.name not in lowerer.env:
-                lowerer.env[arg.name] = p.Local(param)
-                patterns.append(arg)
-            else:
-                lowerer.env[f"${param}"] = p.Local(param)
-                extras: list[FlatLiteral] = []
-                patterns.append(expander.term(arg, extras))
-                literals += [FlatLiteral(nodes.Unify(Var(f"${param}", arg.location), patterns[-1]), location=arg.location), *extras]
-        return lowerer, params, tuple(patterns), literals
-
-
-def _is_pattern(literal: FlatLiteral) -> bool:
-    """Tell whether a literal is what the pattern of an argument demands."""
-    return isinstance(literal.expr, nodes.Unify) and isinstance(literal.expr.left, Var) and literal.expr.left.name.startswith("$a")
-
-
 def used_groups(node: object, tree: Program, *, replaced: bool = False) -> Iterator[Path]:
-    """Yield the paths of the groups that a plan refers to; with `replaced`, also of those that its `with` modifiers replace."""
+    """Yield the paths of the groups that a plan refers to; with `replaced`, also of those that its `with` modifiers replace.
+
+    For OPA what is replaced counts as used: a rule cannot replace a document that it is part of.
+    """
     for item in walk(node):
         match item:
             case p.RuleValue(_, path) | p.CallRule(_, path):

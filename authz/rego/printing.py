@@ -1,4 +1,4 @@
-"""What may be printed: `print` stands alone, and its operands are bound by what stands before it.
+"""What may be printed: operands that are bound by what stands before the `print`.
 
 Looks at names as written; resolves, expands and prints nothing.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from authz.rego import errors, nodes
+from authz.rego.errors import Stage
 from authz.rego.nodes import Term, Var
 
 
@@ -16,7 +17,7 @@ def refuse_unbound(args: tuple[Term, ...], is_known: Callable[[str], bool]) -> N
     for var in _unbound(args, is_known):
         name = "_" if var.is_wildcard else var.name
         help = "`print` shows values, it does not iterate: bind the variable in an expression before it"
-        raise errors.compile_error(errors.COMPILE, f"var {name} is undeclared", var.location, help=help)
+        raise errors.compile_error(errors.COMPILE, f"var {name} is undeclared", var.location, help=help, check=Stage.EXPRESSIONS)
 
 
 def _unbound(args: tuple[Term, ...], is_known: Callable[[str], bool]) -> Iterator[Var]:
@@ -30,8 +31,3 @@ def _unbound(args: tuple[Term, ...], is_known: Callable[[str], bool]) -> Iterato
                 yield from _unbound(inner, is_known)
             case nodes.ObjectTerm(pairs):
                 yield from _unbound(tuple(part for pair in pairs for part in pair), is_known)
-
-
-def value_error(call: nodes.Call) -> errors.CompileError:
-    """Return the error for a `print` whose value is asked for: it has none."""
-    return errors.compile_error(errors.TYPE, "print(…) used as value", call.location, help="`print` is an expression of its own")

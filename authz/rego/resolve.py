@@ -1,7 +1,7 @@
 """Resolution of names: every variable becomes a local, or a full reference to `input` or `data`.
 
-Owns scopes, declarations (`:=`, `some`, `every`, arguments) and the errors of
-misusing them. Does not know whether a variable can be bound (safety) or what a rule means.
+Owns what each construct declares (`:=`, `some`, `every`, arguments) and in which order its parts
+see it. Does not know whether a variable can be bound (safety) or what a rule means.
 
 After this pass a `Var` is a local variable of its rule, declared ones renamed `name#n` so
 that no two scopes share a name; a `Ref` starts at `input`, `data` or a local; the operator
@@ -10,169 +10,143 @@ of a `Call` is a built-in's name or starts with `data`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from authz.rego import errors, nodes, printing
 from authz.rego.builtins import BUILTINS
-from authz.rego.names import Globals, dotted, ground_path, head_name
+from authz.rego.callables import Callables
+from authz.rego.errors import Findings, Stage
+from authz.rego.names import Globals, ground_path, head_name
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.rule_checks import term_name
-from authz.rego.types.calls import wrong_number
+from authz.rego.scopes import Scopes
 
-DATA = Var("data")
-
-
-@dataclass(slots=True)
-class Scope:
-    """One body's (or argument list's) declarations; `actions` says how, `args` what it may not declare, `free` what else it names."""
-
-    upcoming: set[str]
-    args: frozenset[str] = frozenset()
-    names: dict[str, str] = field(default_factory=dict)
-    actions: dict[str, str] = field(default_factory=dict)
-    unused: dict[str, Location] = field(default_factory=dict)
-    free: set[str] = field(default_factory=set)
+ROOTS = frozenset({"input", "data"})
 
 
 class Resolver:
-    """Resolves the rules of one module. One instance per rule: it numbers that rule's locals."""
+    """Resolves the rules of one module and reports what is wrong to `findings`. One instance per rule: it numbers that rule's locals."""
 
-    def __init__(self, scope: Globals) -> None:
+    def __init__(self, scope: Globals, findings: Findings) -> None:
         self.globals = scope
-        self.scopes: list[Scope] = []
-        self.counter = 0
+        self.findings = findings
+        self.scopes = Scopes()
+        self.callables = Callables(scope, self.scopes, self._path, self.term, findings)
 
     # Rules
 
     def rule(self, rule: nodes.Rule) -> nodes.Rule:
         """Return the rule with every name resolved, its `else` chain included."""
-        args = rule.head.args
-        self._refuse_shadow(head_name(rule.head), "rules", "rule", rule.location)
-        if args is not None:
-            self._push(())
-            for name, location in dict(_pattern_vars(args)).items():
-                self._declare(name, location, action="given")
-            args = tuple(self.term(arg) for arg in args)
-        result = self._definition(rule, args)
-        if args is not None:
-            self.scopes.pop()
+        self._refuse_root(head_name(rule.head), "rules", "rule", rule.location)
+        self._refuse_bare_builtin(rule)
+        if rule.head.args is None:
+            return self._definition(rule, None, frozenset())
+        args = self._arguments(rule.head.args)
+        result = self._definition(rule, args, self.scopes.arguments())
+        self.scopes.pop()
         return result
 
-    def _definition(self, rule: nodes.Rule, args: tuple[Term, ...] | None) -> nodes.Rule:
-        self._push(rule.body, frozenset(self.scopes[-1].names) if args is not None else frozenset())
-        body = tuple(self._literal(literal) for literal in rule.body)
+    def _refuse_bare_builtin(self, rule: nodes.Rule) -> None:
+        """Report `count(x)` in the place of a rule: it is one for the parser, as `f(x)` is, but nobody means that."""
+        is_bare = not rule.body and rule.head.value is not None and rule.head.value.location == rule.head.location
+        if rule.head.args is not None and is_bare and ".".join(ground_path(rule.head.ref)) in BUILTINS:
+            message, help = "rule name conflicts with built-in function", "an expression goes into the body of a rule"
+            self.findings.report(errors.PARSE, message, rule.location, help=help)
+
+    def _arguments(self, args: tuple[Term, ...]) -> tuple[Term, ...]:
+        """Enter the scope of a function's arguments. They are patterns: no name in them means anything but an argument."""
+        parts = [part for arg in args for part in _parts(arg)]
+        self.scopes.push(part.name for part in parts if isinstance(part, Var))
+        for name, location in dict(_argument_vars(args)).items():
+            self._refuse_root(name, "args", "variable", location)
+            self._declare(name, location, action="given")
+        for part in parts:
+            if isinstance(part, nodes.Call):
+                message, help = "rule arguments cannot contain calls", "call it in the body of the function"
+                self._report(message, part.location, help=help)
+            elif isinstance(part, Ref) and isinstance(part.head, Var) and part.head.name in ROOTS:
+                message, help = f"var {part.head.name} is unsafe", "compare with it in the body of the function"
+                self.findings.report(errors.UNSAFE, message, part.location, help=help)
+        return tuple(self.term(arg) for arg in args)
+
+    def _definition(self, rule: nodes.Rule, args: tuple[Term, ...] | None, names: frozenset[str]) -> nodes.Rule:
+        self.scopes.push(_declared(rule.body), names)
+        body = self._body(rule.body)
         head = rule.head
         resolved = nodes.Head(
             replace(head.ref, args=tuple(self.term(arg) for arg in head.ref.args)),
             args,
-            None if head.key is None else self.term(head.key),
-            None if head.value is None else self.term(head.value),
+            None if head.key is None else self._whole(head.key),
+            None if head.value is None else self._whole(head.value),
             head.location,
         )
         self._pop()
-        orelse = None if rule.orelse is None else self._definition(rule.orelse, args)
+        orelse = None if rule.orelse is None else self._definition(rule.orelse, args, names)
         return replace(rule, head=resolved, body=body, orelse=orelse)
 
     def query(self, body: nodes.Body) -> nodes.Body:
         """Resolve a query: a body of its own, outside every rule."""
-        self._push(body)
-        resolved = tuple(self._literal(literal) for literal in body)
+        self.scopes.push(_declared(body))
+        resolved = self._body(body)
         self._pop()
         return resolved
 
     # Scopes
 
-    def _push(self, body: nodes.Body, args: frozenset[str] = frozenset()) -> None:
-        self.scopes.append(Scope(set(_declared(body)), args))
-
-    def _pop(self) -> None:
-        scope = self.scopes.pop()
+    def _pop(self, *, shares_uses: bool = False) -> None:
+        scope = self.scopes.pop(shares_uses=shares_uses)
         for name, location in scope.unused.items():
-            raise errors.compile_error(errors.COMPILE, f"declared var {name} unused", location, help=f"remove `{name}` or use it")
+            shown = "_" if name.startswith("$") else name
+            self._report(f"declared var {shown} unused", location, help=f"remove `{shown}` or use it")
+        for use in scope.shadowed:
+            self.callables.report_shadowed(use)
 
-    def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> None:
-        scope = self.scopes[-1]
-        self._refuse_shadow(name, "args" if action == "given" else "variables", "variable", location)
-        if name in scope.args:
-            raise errors.compile_error(errors.COMPILE, f"arg {name} redeclared", location, help="choose another name")
-        if name in scope.names:
-            message = f"var {name} {scope.actions[name]} above"
-            raise errors.compile_error(errors.COMPILE, message, location, help="choose another name, or compare with `==`")
-        self.counter += 1
-        scope.names[name] = f"{name}#{self.counter}"
-        scope.actions[name] = action
-        if must_use:
-            scope.unused[name] = location
+    def _declare(self, name: str, location: Location, *, action: str = "assigned", must_use: bool = False) -> bool:
+        """Declare a name; return whether it could be."""
+        misuse = self.scopes.declare(name, action, location, must_use=must_use)
+        if misuse is not None:
+            self._report(misuse.message, location, help=misuse.help)
+        return misuse is None
 
-    def _refuse_shadow(self, name: str, what: str, kind: str, location: Location) -> None:
-        if name in {"input", "data"} and self.globals.rego_version == 1:
+    def _refuse_root(self, name: str, what: str, kind: str, location: Location) -> None:
+        if name in ROOTS and (self.globals.rego_version == 1 or what == "args"):
             message = f"{what} must not shadow {name} (use a different {kind} name)"
-            raise errors.compile_error(errors.COMPILE, message, location)
+            self.findings.report(errors.COMPILE, message, location, help=f"`{name}` always means the {name} document", check=Stage.ROOTS)
 
-    def _find(self, var: Var) -> str | None:
-        innermost = self.scopes[-1]
-        if var.name in innermost.upcoming and var.name not in innermost.names:
-            raise errors.compile_error(
-                errors.COMPILE, f"var {var.name} referenced above", var.location, help="declare it before it is used"
-            )
-        for scope in reversed(self.scopes):
-            if var.name in scope.names:
-                scope.unused.pop(var.name, None)
-                return scope.names[var.name]
-        return None
+    def _report(self, message: str, location: Location, *, help: str | None = None) -> None:
+        self.findings.report(errors.COMPILE, message, location, help=help)
 
     # Literals
 
+    def _body(self, body: nodes.Body) -> nodes.Body:
+        return tuple(self._literal(literal) for literal in body)
+
     def _literal(self, literal: nodes.Literal) -> nodes.Literal:
-        withs = tuple(self._with(item) for item in literal.withs)
+        withs = tuple(resolved for item in literal.withs if (resolved := self._with(item)) is not None)
+        if literal.negated and isinstance(literal.expr, nodes.Assign):
+            self._refuse_assignment("negated expression", literal.location)
         return replace(literal, expr=self._expr(literal.expr), withs=withs)
 
-    def _with(self, item: nodes.With) -> nodes.With:
-        target = self._with_target(item.target)
-        path = ground_path(target)
-        is_function = path[0] == "builtin" or path in self.globals.functions
-        value = self._function_value(item.value) if is_function else None
-        return replace(item, target=target, value=self.term(item.value) if value is None else value)
+    def _refuse_assignment(self, where: str, location: Location) -> None:
+        self._report(f"cannot assign vars inside {where}", location, help="compare with `==`; what is assigned there could not be used")
 
-    def _with_target(self, target: Term) -> Ref:
-        name = dotted(target)
-        if name is not None:
-            if (name[0] in self.globals.rules or name[0] in self.globals.imports) and self._local(name[0]) is None:
-                name = self._global(name[0], ()) + name[1:]
-            if name[0] not in {"input", "data"} and ".".join(name) in BUILTINS:
-                return self._replaceable(".".join(name), target.location)
-            if name[0] in {"input", "data"}:
-                return Ref(Var(name[0]), tuple(Scalar(part) for part in name[1:]), target.location)
-        raise errors.compile_error(
-            errors.TYPE, "with keyword target must reference existing input, data, or a function", target.location
-        )  # fmt: skip
-
-    def _replaceable(self, name: str, location: Location) -> Ref:
-        if BUILTINS[name].is_relation:
-            message = "with keyword replacing built-in function: target must not be a relation"
-            raise errors.compile_error(errors.COMPILE, message, location)
-        return Ref(Var("builtin"), (Scalar(name),), location)
-
-    def _function_value(self, value: Term) -> Ref | None:
-        """Return a reference to the function or built-in that replaces another, or None if it is a value."""
-        name = dotted(value)
-        if name is not None and self._local(name[0]) is None:
-            full = self._global(name[0], ()) + name[1:] if name[0] in self.globals.rules or name[0] in self.globals.imports else name
-            if full in self.globals.functions:
-                return Ref(Var("function"), tuple(Scalar(part) for part in full), value.location)
-            if full[0] not in {"input", "data"} and ".".join(full) in BUILTINS:
-                return self._replaceable(".".join(full), value.location)
-        return None
+    def _with(self, item: nodes.With) -> nodes.With | None:
+        target = self.callables.target(item.target)
+        function = None if target is None else self.callables.replacement(target, item)
+        value = self.term(item.value) if function is None else function
+        return None if target is None else replace(item, target=target, value=value)
 
     def _expr(self, expr: nodes.Expr) -> nodes.Expr:
         match expr:
-            case nodes.TermExpr(nodes.Call() as call) if self._is_print(call):
-                printing.refuse_unbound(call.args, self._is_known)
-                return nodes.TermExpr(replace(call, args=tuple(self.term(arg) for arg in call.args)))
+            case nodes.TermExpr(nodes.Call(("print",) as operator, args)) if not self.scopes.hides("print") and self._path("print") is None:
+                return nodes.TermExpr(nodes.Call(operator, self._printed(args), expr.term.location))
+            case nodes.TermExpr(nodes.Call(("eq",), (left, right))):
+                return nodes.Unify(self.term(left), self.term(right))
+            case nodes.TermExpr(nodes.Call(("assign",), (left, right))):
+                return self._assign(left, right)
             case nodes.TermExpr(nodes.Call() as call):
-                return nodes.TermExpr(self._call(call, spare=1))
+                return nodes.TermExpr(self._call(call, is_operand=False, spare=1))
             case nodes.TermExpr(term):
                 return nodes.TermExpr(self.term(term))
             case nodes.Unify(left, right):
@@ -187,43 +161,82 @@ class Resolver:
                 return self._some_in(key, value, domain)
             case nodes.Every():
                 return self._every(expr)
+            case nodes.Not(operand):
+                return nodes.Not(self._operand(operand, "negated expression", shares_uses=False))
+            case nodes.Logical(operator, operands):
+                where = f"implicit {operator} operand"
+                return nodes.Logical(operator, tuple(self._operand(item, where, shares_uses=True) for item in operands))
+
+    def _printed(self, args: tuple[Term, ...]) -> tuple[Term, ...]:
+        with self.findings.collect():
+            printing.refuse_unbound(args, lambda name: self._path(name) is not None or self.scopes.knows(name))
+        return tuple(self.term(arg) for arg in args)
+
+    def _operand(self, operand: nodes.Operand, where: str, *, shares_uses: bool) -> nodes.Operand:
+        if operand.is_explicit:
+            self.scopes.push(_declared(operand.body))
+            body = self._body(operand.body)
+            self._pop(shares_uses=shares_uses)
+            return replace(operand, body=body)
+        if isinstance(operand.body[0].expr, nodes.Assign):
+            self._refuse_assignment(where, operand.body[0].location)
+        return replace(operand, body=self._body(operand.body))
 
     def _assign(self, left: Term, right: Term) -> nodes.Expr:
         resolved = self.term(right)
-        _check_assignable(left)
+        self._check_assignable(left)
         for name, location in _pattern_vars((left,)):
+            self._refuse_root(name, "variables", "variable", location)
             self._declare(name, location)
         return nodes.Unify(self.term(left), resolved)
 
+    def _check_assignable(self, term: Term) -> None:
+        """Report a pattern that has anything but variables, arrays and objects."""
+        match term:
+            case Var():
+                pass
+            case nodes.Array(items):
+                for item in items:
+                    self._check_assignable(item)
+            case nodes.ObjectTerm(pairs):
+                for _, value in pairs:
+                    self._check_assignable(value)
+            case _:
+                help = "`:=` declares variables; compare with `==`, or unify with `=`"
+                self._report(f"cannot assign to {term_name(term)}", term.location, help=help)
+
     def _some_in(self, key: Term | None, value: Term, domain: Term) -> nodes.Expr:
+        # A name of the domain is not declared, so that `some x in x` unifies, as in OPA.
+        known = ROOTS | {
+            part.name if isinstance(part, Var) else part.operator[0] for part in _parts(domain) if isinstance(part, Var | nodes.Call)
+        }
+        for name, location in dict(_pattern_vars((value,) if key is None else (key, value))).items():
+            if name not in known and not self._declare(name, location, action="declared"):
+                break
         resolved = self.term(domain)
-        patterns = (value,) if key is None else (key, value)
-        for name, location in _pattern_vars(patterns):
-            self._declare(name, location, action="declared")
         return nodes.SomeIn(None if key is None else self.term(key), self.term(value), resolved)
 
-    def _pattern(self, term: Term) -> Term:
-        """Resolve a declaring pattern; being declared in it is not a use."""
-        unused = dict(self.scopes[-1].unused)
-        resolved = self.term(term)
-        self.scopes[-1].unused = unused
-        return resolved
-
     def _every(self, expr: nodes.Every) -> nodes.Expr:
+        names = [var for var in (expr.key, expr.value) if var is not None and not var.is_wildcard]
+        self.scopes.push(var.name for var in names)
         domain = self.term(expr.domain)
-        self._push(())
-        for var in (expr.key, expr.value):
-            if var is not None and not var.is_wildcard:
-                self._declare(var.name, var.location, must_use=True)
-        key = None if expr.key is None else self._pattern(expr.key)
-        value = self._pattern(expr.value)
-        self._push(expr.body)
-        body = tuple(self._literal(literal) for literal in expr.body)
+        self._refuse_own_domain(names, domain)
+        self.scopes.pop(shares_uses=True)
+        self.scopes.push(_declared(expr.body))
+        for var in names:
+            self._declare(var.name, var.location, action="declared", must_use=True)
+        key, value = (var and replace(var, name=self.scopes.local(var.name)) for var in (expr.key, expr.value))
+        body = self._body(expr.body)
         self._pop()
-        self._pop()
-        assert isinstance(value, Var)
-        assert key is None or isinstance(key, Var)
+        assert value is not None
         return nodes.Every(key, value, domain, body)
+
+    def _refuse_own_domain(self, names: list[Var], domain: Term) -> None:
+        """Report a domain that is one of the names that it is for: a variable that only the body has, unless it was declared before."""
+        for part in _parts(domain):
+            if isinstance(part, Var) and any(part.name == var.name for var in names):
+                help = f"`{part.name}` is what `every` declares: choose another name"
+                self.findings.report(errors.UNSAFE, f"var {part.name} is unsafe", part.location, help=help)
 
     # Terms
 
@@ -243,30 +256,30 @@ class Resolver:
             case nodes.ObjectTerm(pairs):
                 return replace(term, pairs=tuple((self.term(key), self.term(value)) for key, value in pairs))
             case nodes.TemplateString(parts):
-                return replace(term, parts=tuple(part if isinstance(part, str) else self.term(part) for part in parts))
+                return replace(term, parts=tuple(part if isinstance(part, str) else self._whole(part) for part in parts))
             case nodes.ObjectComprehension():
-                self._push(term.body)
-                body = tuple(self._literal(literal) for literal in term.body)
+                self.scopes.push(_declared(term.body))
+                body = self._body(term.body)
                 result = replace(term, key=self.term(term.key), value=self.term(term.value), body=body)
                 self._pop()
                 return result
             case nodes.ArrayComprehension() | nodes.SetComprehension():
-                self._push(term.body)
-                body = tuple(self._literal(literal) for literal in term.body)
-                inner = replace(term, term=self.term(term.term), body=body)
+                self.scopes.push(_declared(term.body))
+                body = self._body(term.body)
+                inner = replace(term, term=self._whole(term.term), body=body)
                 self._pop()
                 return inner
 
     def _var(self, var: Var) -> Term:
         if var.is_wildcard:
             return var
-        local = self._find(var)
+        local = self.scopes.use(var.name)
         if local is not None:
             return Var(local, var.location)
-        path = self._global(var.name, None)
+        path = self._path(var.name)
         if path is not None:
             return _reference(path, (), var.location)
-        self.scopes[-1].free.add(var.name)
+        self.scopes.use_variable(var.name, var.location)
         return var
 
     def _ref(self, ref: Ref, head: Term, args: tuple[Term, ...]) -> Term:
@@ -276,100 +289,48 @@ class Resolver:
             return Ref(resolved_head.head, resolved_head.args + resolved_args, ref.location)
         return Ref(resolved_head, resolved_args, ref.location)
 
-    def _local(self, name: str) -> str | None:
-        return next((scope.names[name] for scope in reversed(self.scopes) if name in scope.names), None)
-
-    def _global(self, name: str, missing: tuple[str, ...] | None) -> tuple[str, ...]:
-        if name in {"input", "data"}:
-            return (name,)
+    def _path(self, name: str) -> tuple[str, ...] | None:
+        """Return the full path of what a name means globally; None if it means nothing global here."""
+        if self.scopes.hides(name):
+            return None
+        if name in self.globals.imports:
+            return self.globals.imports[name]
         if name in self.globals.rules:
             return ("data", *self.globals.package, name)
-        return self.globals.imports.get(name, missing)  # type: ignore[return-value]
+        return (name,) if name in ROOTS else None
 
-    def _call(self, call: nodes.Call, *, spare: int = 0) -> nodes.Call:
+    def _whole(self, term: Term) -> Term:
+        """Resolve a term that is no part of another."""
+        return self._call(term, is_operand=False) if isinstance(term, nodes.Call) else self.term(term)
+
+    def _call(self, call: nodes.Call, *, is_operand: bool = True, spare: int = 0) -> nodes.Call:
         """Resolve a call. One that stands alone may have a spare argument: the pattern of its result."""
-        return replace(call, operator=self._operator(call, spare), args=tuple(self.term(arg) for arg in call.args))
-
-    def _is_known(self, name: str) -> bool:
-        return bool(self._global(name, ())) or any(name in scope.names or name in scope.upcoming | scope.free for scope in self.scopes)
-
-    def _is_print(self, call: nodes.Call) -> bool:
-        return call.operator == ("print",) and self._local("print") is None and not self._global("print", ())
-
-    def _operator(self, call: nodes.Call, spare: int) -> tuple[str, ...]:
-        name = call.operator
-        if self._is_print(call):
-            raise printing.value_error(call)
-        if self._local(name[0]) is None:
-            path = self._global(name[0], None)
-            if path is not None:
-                return self._function(path + name[1:], call, spare)
-        builtin = BUILTINS.get(".".join(name))
-        if builtin is None:
-            raise self._undefined(".".join(name), call.location)
-        if builtin.deprecated and self.globals.rego_version == 1:
-            raise errors.compile_error(errors.TYPE, f"deprecated built-in function calls in expression: {builtin.name}", call.location)
-        size = len(builtin.params)
-        if not size <= len(call.args) <= size + spare:
-            raise self._wrong_number(builtin.name, size, call, spare)
-        return name
-
-    def _wrong_number(self, name: str, size: int, call: nodes.Call, spare: int) -> errors.CompileError:
-        args = tuple(self.term(arg) for arg in call.args)
-        help = f"`{name}` takes {_arguments(size)}, not {len(args)}"
-        details = wrong_number(name, args, is_operand=not spare)
-        return errors.CompileError((errors.Diagnostic(errors.TYPE, f"{name}: arity mismatch", call.location, help=help, details=details),))
-
-    def _function(self, path: tuple[str, ...], call: nodes.Call, spare: int) -> tuple[str, ...]:
-        size = self.globals.functions.get(path)
-        if size is None:
-            raise self._undefined(".".join(path), call.location)
-        if not size <= len(call.args) <= size + spare:
-            message = f"function {'.'.join(path)} has arity {size}, got {_arguments(len(call.args))}"
-            raise errors.compile_error(errors.TYPE, message, call.location)
-        return path
-
-    def _undefined(self, name: str, location: Location) -> errors.CompileError:
-        known = [*BUILTINS, *(".".join(path) for path in self.globals.functions), *self.globals.rules]
-        close = difflib.get_close_matches(name, known, n=1)
-        return errors.compile_error(
-            errors.TYPE, f"undefined function {name}", location, help=f"did you mean `{close[0]}`?" if close else None
-        )
-
-
-def _arguments(size: int) -> str:
-    return f"{size} argument" + ("" if size == 1 else "s")
+        operator = self.callables.operator(call, is_operand=is_operand, spare=spare)
+        return replace(call, operator=operator, args=tuple(self.term(arg) for arg in call.args))
 
 
 def _reference(path: tuple[str, ...], args: tuple[Term, ...], location: Location) -> Ref:
     return Ref(Var(path[0], location), tuple(Scalar(part, location) for part in path[1:]) + args, location)
 
 
-def _check_assignable(term: Term) -> None:
-    """Raise unless the term is made of variables, arrays and objects only."""
-    match term:
-        case Var():
-            pass
-        case nodes.Array(items):
-            for item in items:
-                _check_assignable(item)
-        case nodes.ObjectTerm(pairs):
-            for _, value in pairs:
-                _check_assignable(value)
-        case _:
-            raise errors.compile_error(errors.COMPILE, f"cannot assign to {term_name(term)}", term.location)
-
-
 def _declared(body: nodes.Body) -> Iterator[str]:
-    """Yield the names that the body's own literals declare, nested closures excluded."""
+    """Yield the names that the literals of a body declare, those of bodies in it included, but not of comprehensions.
+
+    What a nested body declares means nothing global around it either, as in OPA.
+    """
     for literal in body:
         match literal.expr:
+            case nodes.Every(body=inner) | nodes.Not(nodes.Operand(inner)):
+                yield from _declared(inner)
+            case nodes.Logical(_, operands):
+                for operand in operands:
+                    yield from _declared(operand.body)
             case nodes.Assign(left, _):
                 yield from (name for name, _ in _pattern_vars((left,)))
             case nodes.SomeDecl(names):
                 yield from (var.name for var in names)
             case nodes.SomeIn(key, value, _):
-                yield from (name for name, _ in _pattern_vars((value,) if key is None else (key, value)))
+                yield from (name for name, _ in _pattern_vars((value,) if key is None else (key, value)) if name not in ROOTS)
 
 
 def _pattern_vars(terms: Iterable[Term]) -> Iterator[tuple[str, Location]]:
@@ -385,3 +346,30 @@ def _pattern_vars(terms: Iterable[Term]) -> Iterator[tuple[str, Location]]:
                 yield from _pattern_vars(value for _, value in pairs)
             case _:
                 pass
+
+
+def _argument_vars(terms: Iterable[Term]) -> Iterator[tuple[str, Location]]:
+    """Yield the variables of a function's arguments: those of patterns, and keys of objects."""
+    for term in terms:
+        yield from _pattern_vars((term,))
+        if isinstance(term, nodes.ObjectTerm):
+            yield from _argument_vars(part for pair in term.pairs for part in pair)
+        elif isinstance(term, nodes.Array | nodes.SetTerm):
+            yield from _argument_vars(term.items)
+
+
+def _parts(term: Term) -> Iterator[Term]:
+    """Yield a term and the terms in it, those of closures excluded."""
+    waiting = [term]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        match part:
+            case Ref(head, args):
+                waiting += (head, *args)
+            case nodes.Call(_, args):
+                waiting += args
+            case nodes.Array(items) | nodes.SetTerm(items):
+                waiting += items
+            case nodes.ObjectTerm(pairs):
+                waiting += (each for pair in pairs for each in pair)

@@ -10,9 +10,18 @@ from typing import Final
 
 from authz.rego import nodes
 from authz.rego.nodes import Term
+from authz.rego.tokens import V1_KEYWORDS
 from authz.rego.values import type_name
 
 V0_HELP: Final = "this is Rego v0 syntax: `p { … }` is now `p if { … }`, `p[x] { … }` is `p contains x if { … }`; or use --v0-compatible"
+
+
+def missing_import_help(word: str) -> str:
+    """Return how a word that is written like a keyword, but is none here, becomes one."""
+    if word in V1_KEYWORDS:
+        return f"in Rego v0 `{word}` needs `import future.keywords.{word}` or `import rego.v1`"
+    return f"`{word}` needs `import future.keywords.{word}`"
+
 
 _NAMES: Final[dict[type, str]] = {
     nodes.Var: "var",
@@ -33,6 +42,11 @@ def term_name(term: Term) -> str:
     return type_name(term.value) if isinstance(term, nodes.Scalar) else _NAMES[type(term)]
 
 
+def is_constant(term: Term) -> bool:
+    """Tell whether a term is made of literals alone."""
+    return all(isinstance(part, nodes.Scalar | nodes.Array | nodes.SetTerm | nodes.ObjectTerm) for part in _open_terms(term))
+
+
 def default_fault(args: tuple[Term, ...] | None, value: Term, rego_version: int) -> str | None:
     """Return why a default rule may not have these arguments or this value; None if it may.
 
@@ -42,8 +56,8 @@ def default_fault(args: tuple[Term, ...] | None, value: Term, rego_version: int)
     for arg in args or ():
         if isinstance(arg, nodes.Scalar) and rego_version == 0:
             continue
-        if not isinstance(arg, nodes.Var):
-            return f"arguments cannot contain {term_name(arg)}"
+        if not isinstance(arg, nodes.Var) or arg.name in ("input", "data"):
+            return f"arguments cannot contain {'ref' if isinstance(arg, nodes.Var) else term_name(arg)}"
         if arg.name in seen:
             return f"arguments cannot be repeated {arg.name}"
         seen.add(arg.name)

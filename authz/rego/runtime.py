@@ -233,7 +233,7 @@ def plant(target: _Branch, keys: tuple[Value, ...], value: Value, is_member: boo
         if members.__class__ is not set:
             raise conflict("object", location)
         members.add(value)
-    elif target.setdefault(keys[-1], value) != value or target[keys[-1]].__class__ is set:
+    elif target.setdefault(keys[-1], value) != value or target[keys[-1]].__class__ in (set, _Branch):
         raise conflict("object", location)
 
 
@@ -262,6 +262,8 @@ def document(c: Context, place: Place) -> Value | None:
     if place.rule is not None:
         return place.rule(c)
     base = get_data(c.data, place.path[1:])
+    if base is not None and not place.children:
+        return base
     result = dict(base) if base.__class__ is Object else {}
     for name, child in place.children.items():
         value = document(c, child)

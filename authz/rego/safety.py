@@ -10,11 +10,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from authz.rego import errors, nodes
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.errors import Stage
+from authz.rego.expand import (
+    CallExpr,
+    EqualExpr,
+    FlatBody,
+    FlatComprehension,
+    FlatLiteral,
+    FlatLogical,
+    FlatNot,
+    FlatOperand,
+    is_temporary,
+)  # fmt: skip
 from authz.rego.names import original_name
-from authz.rego.nodes import Ref, Scalar, Term, Var
-
-ROOTS = frozenset({"input", "data", "builtin", "function"})
+from authz.rego.nodes import Location, Ref, Scalar, Term, Var
+from authz.rego.rule_checks import missing_import_help
+from authz.rego.tokens import FUTURE_KEYWORDS
+from authz.rego.variables import ROOTS, all_vars, body_vars, own_vars, term_vars
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +67,38 @@ def _unsafe(literals: list[FlatLiteral], known: set[str], visible: frozenset[str
     found: dict[str, errors.Diagnostic] = {}
     bindable = {name for literal in literals for name in _bindable(literal, known, visible, arity)}
     for literal in literals:
-        for var in _all_vars(literal):
-            if var.name not in known and var.name in visible and var.name not in bindable and not var.name.startswith("$t"):
-                name = original_name(var.name)
+        for var in all_vars(literal):
+            if var.name not in known and var.name in visible and var.name not in bindable and not is_temporary(var.name):
                 location = var.location if var.location.row else literal.location
-                found.setdefault(name, errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=_unsafe_help(literal)))
+                found.setdefault(original_name(var.name), _unsafe_var(var, location, _unsafe_help(literal)))
     if not found:
-        names = sorted({original_name(var.name) for literal in literals for var in _all_vars(literal) if var.name not in known})
-        location = literals[0].location
-        found = {name: errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location) for name in names}
+        free = {var.name for literal in literals for var in all_vars(literal)} - known
+        messages = sorted(f"var {original_name(name)} is unsafe" for name in free if not is_temporary(name)) or ["expression is unsafe"]
+        return errors.CompileError(tuple(errors.Diagnostic(errors.UNSAFE, message, literals[0].location) for message in messages))
     return errors.CompileError(tuple(found.values()))
 
 
+def _unsafe_var(var: Var, location: Location, help: str) -> errors.Diagnostic:
+    name = original_name(var.name)
+    if name in FUTURE_KEYWORDS:
+        help = missing_import_help(name)
+    return errors.Diagnostic(errors.UNSAFE, f"var {name} is unsafe", location, help=help, unknown=None if name == "_" else name)
+
+
 def _unsafe_help(literal: FlatLiteral) -> str:
-    if literal.negated:
+    if literal.negated or isinstance(literal.expr, FlatNot):
         return "a variable of a negated expression must be bound by another expression of the body"
+    if isinstance(literal.expr, FlatLogical):
+        return f"an operand of `{literal.expr.operator}` binds nothing: bind it in the body, or within braces `{{ … }}` of its own"
+    if isinstance(literal.expr, EqualExpr):
+        return "`==` compares and binds nothing: bind it with `:=` or `some … in`"
     return "bind it with `:=`, `some … in`, or a reference that iterates"
 
 
 def _bindable(literal: FlatLiteral, known: set[str], visible: frozenset[str], arity: Arity) -> frozenset[str]:
     """Return what the literal would bind if everything it reads were bound."""
-    everything = known | {var.name for var in _all_vars(literal)}
-    targets = frozenset(var.name for var in _all_vars(literal)) - known
+    everything = known | {var.name for var in all_vars(literal)}
+    targets = frozenset(var.name for var in all_vars(literal)) - known
     return frozenset(name for name in targets if name in (outputs(literal, everything - {name}, visible, arity) or ()))
 
 
@@ -85,7 +107,7 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
     if not all(_ready(item.value, bound, visible) for item in literal.withs):
         return None
     if literal.negated:
-        names = {var.name for var in _all_vars(literal) if var.name in visible}
+        names = {var.name for var in all_vars(literal) if var.name in visible}
         return frozenset() if names <= bound and _closures_ready(literal, bound, visible) else None
     match literal.expr:
         case nodes.TermExpr(term):
@@ -100,9 +122,11 @@ def outputs(literal: FlatLiteral, bound: set[str], visible: frozenset[str], arit
             read = _read_all((domain,), bound, visible)
             matches = None if read is None else _steps((value,) if key is None else (key, value), bound | read, visible)
             return None if read is None or matches is None else read | matches
+        case FlatNot() | FlatLogical():
+            return frozenset() if _closures_ready(literal, bound, visible) else None
         case nodes.Every(_, _, domain, body):
             read = _read_all((domain,), bound, visible)
-            inner = {var.name for var in _body_vars(body)} & visible
+            inner = {var.name for var in body_vars(body)} & visible
             return read if read is not None and inner <= bound | read else None
 
 
@@ -179,7 +203,7 @@ def _match_outputs(term: Term, bound: set[str] | frozenset[str], visible: frozen
 def _unify_outputs(left: Term, right: Term, bound: set[str], visible: frozenset[str]) -> frozenset[str] | None:
     """Return what unifying binds: pairs are solved in any order that lets one side be read."""
     binds: frozenset[str] = frozenset()
-    pairs = list(_pairs(left, right))
+    pairs = list(pairs_of(left, right))
     while pairs:
         rest = []
         for first, second in pairs:
@@ -227,15 +251,15 @@ def _can_match(pattern: Term, known: Term, bound: set[str] | frozenset[str]) -> 
     return same or isinstance(known, Var | Ref) or all(var.name in bound for var in term_vars(pattern, nested=False))
 
 
-def _pairs(left: Term, right: Term) -> Iterator[tuple[Term, Term]]:
+def pairs_of(left: Term, right: Term) -> Iterator[tuple[Term, Term]]:
     """Yield the element pairs of two array patterns, at any depth; else the pair itself."""
     if isinstance(left, nodes.Array) and isinstance(right, nodes.Array) and len(left.items) == len(right.items):
         for first, second in zip(left.items, right.items, strict=True):
-            yield from _pairs(first, second)
+            yield from pairs_of(first, second)
     elif isinstance(left, nodes.ObjectTerm) and isinstance(right, nodes.ObjectTerm) and same_keys(left, right):
         values = dict(right.pairs)
         for key, value in left.pairs:
-            yield from _pairs(value, values[key])
+            yield from pairs_of(value, values[key])
     else:
         yield left, right
 
@@ -253,7 +277,7 @@ def _ready(term: Term, bound: set[str] | frozenset[str], visible: frozenset[str]
 
 
 def _closures_ready(literal: FlatLiteral, bound: set[str], visible: frozenset[str]) -> bool:
-    return all(var.name in bound for var in _all_vars(literal) if var.name in visible)
+    return all(var.name in bound for var in all_vars(literal) if var.name in visible)
 
 
 def _order_nested(literal: FlatLiteral, bound: frozenset[str], visible: frozenset[str], arity: Arity) -> FlatLiteral:
@@ -276,6 +300,10 @@ def _order_nested(literal: FlatLiteral, bound: frozenset[str], visible: frozense
             names = {var.name for var in (key, value) if var is not None}
             inner = order_body(body, order.bound | names, arity)  # type: ignore[arg-type]
             expr = nodes.Every(key, value, order.term(domain), inner)  # type: ignore[arg-type]
+        case FlatNot(operand):
+            expr = FlatNot(order.operand(operand))
+        case FlatLogical(operator, operands):
+            expr = FlatLogical(operator, tuple(map(order.operand, operands)))
     return replace(literal, expr=expr, withs=withs)  # type: ignore[arg-type]
 
 
@@ -286,8 +314,12 @@ class _NestedOrder:
         self.bound = bound
         self.arity = arity
 
+    def operand(self, operand: FlatOperand) -> FlatOperand:
+        return replace(operand, body=order_body(operand.body, self.bound, self.arity))
+
     def term(self, term: Term) -> Term:
         if isinstance(term, FlatComprehension):
+            _check_template(term, self.bound)
             body = order_body(term.body, self.bound, self.arity)
             check_bound(term, body, self.bound, self.arity)
             return replace(term, body=body)
@@ -299,6 +331,19 @@ class _NestedOrder:
             case nodes.ObjectTerm(pairs):
                 return replace(term, pairs=tuple((self.term(key), self.term(value)) for key, value in pairs))
         return term
+
+
+def _check_template(term: FlatComprehension, bound: frozenset[str]) -> None:
+    """Raise if a part of a template string has variables of its own, other than being one."""
+    match term.body:
+        case (*_, FlatLiteral(nodes.Unify(_, Var()))):
+            return
+    for literal in term.body if term.is_template else ():
+        for var in all_vars(literal):
+            if not is_temporary(var.name) and var.name in own_vars(literal) and var.name not in bound:
+                name = original_name(var.name)
+                help = f"bind it in the body: a template string does not iterate, `{name}` would have no value to begin with"
+                raise errors.compile_error(errors.COMPILE, f"var {name} is undeclared", var.location, help=help, check=Stage.SAFETY)
 
 
 def check_bound(compr: FlatComprehension, body: FlatBody, bound: frozenset[str], arity: Arity) -> None:
@@ -313,77 +358,11 @@ def check_head(heads: Iterable[Term], body: FlatBody, bound: frozenset[str], ari
     known = set(bound)
     for literal in body:
         known |= outputs(literal, known, visible, arity) or set()
-    for head in heads:
-        for var in term_vars(head, nested=False):
-            if var.name not in known and var.name not in ROOTS:
-                name = original_name(var.name)
-                raise errors.compile_error(errors.UNSAFE, f"var {name} is unsafe", var.location, help="bind it in the body")
-
-
-def own_vars(literal: FlatLiteral) -> Iterator[str]:
-    """Yield the variables that stand in the literal itself, outside nested closures."""
-    for term in terms_of(literal):
-        for var in term_vars(term, nested=False):
-            yield var.name
-
-
-def _all_vars(literal: FlatLiteral) -> Iterator[Var]:
-    for term in terms_of(literal):
-        yield from term_vars(term, nested=True)
-    if isinstance(literal.expr, nodes.Every):
-        yield from _body_vars(literal.expr.body)
-
-
-def _body_vars(body: object) -> Iterator[Var]:
-    for literal in body:  # type: ignore[attr-defined]
-        yield from _all_vars(literal)
-
-
-def terms_of(literal: FlatLiteral) -> Iterator[Term]:
-    """Yield the terms of a literal itself, those of its `with` modifiers first; nothing of the body of an `every`."""
-    yield from (item.value for item in literal.withs)
-    match literal.expr:
-        case nodes.TermExpr(term):
-            yield term
-        case EqualExpr(left, right) | nodes.Unify(left, right):
-            yield left
-            yield right
-        case CallExpr(_, args, out):
-            yield from args
-            if out is not None:
-                yield out
-        case nodes.SomeIn(key, value, domain):
-            if key is not None:
-                yield key
-            yield value
-            yield domain
-        case nodes.Every(_, _, domain, _):
-            yield domain
-
-
-def term_vars(term: Term, *, nested: bool) -> Iterator[Var]:
-    """Yield the variables of a term; with `nested`, those inside its closures too."""
-    if isinstance(term, FlatComprehension):
-        if nested:
-            for head in (term.key, term.value):
-                if head is not None:
-                    yield from term_vars(head, nested=True)
-            yield from _body_vars(term.body)
-        return
-    match term:
-        case Var(name):
-            if name not in ROOTS:
-                yield term
-        case Ref(head, args):
-            yield from term_vars(head, nested=nested)
-            for arg in args:
-                yield from term_vars(arg, nested=nested)
-        case nodes.Array(items) | nodes.SetTerm(items):
-            for item in items:
-                yield from term_vars(item, nested=nested)
-        case nodes.ObjectTerm(pairs):
-            for key, value in pairs:
-                yield from term_vars(key, nested=nested)
-                yield from term_vars(value, nested=nested)
-        case _:
-            pass
+    free = {var.name: var for head in heads for var in term_vars(head, nested=False) if var.name not in known}
+    if free:
+        raise errors.CompileError(
+            tuple(
+                _unsafe_var(var, var.location, "bind it in the body, by `:=`, `some … in`, or a reference that iterates")
+                for var in free.values()
+            )
+        )

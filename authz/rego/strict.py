@@ -20,12 +20,14 @@ from authz.rego.resolve import Resolver
 def refuse_unused(modules: Iterable[nodes.Module]) -> None:
     """Raise CompileError with every finding. The modules must compile."""
     strict = tuple(replace(module, rego_version=1) for module in modules)
-    scopes = global_names(strict)
+    findings = errors.Findings()
+    scopes = global_names(strict, findings)
     found: list[Diagnostic] = []
     for module in strict:
         found += _unused_imports(module)
         for rule in module.rules:
-            found += _unused_variables(rule, Resolver(scopes[module.file]).rule(rule))
+            found += _unused_variables(rule, Resolver(scopes[module.file], findings).rule(rule))
+    findings.check()
     if found:
         raise CompileError(tuple(sorted(found, key=lambda item: (item.location.file, item.location.row, item.location.col))))
 

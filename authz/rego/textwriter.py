@@ -6,6 +6,7 @@ Owns indentation, temporaries and the input paths already walked. Does not know 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from authz.rego import plan as p
@@ -45,7 +46,7 @@ class TextWriter:
         self.loops = 0
         self.fail = fail
         self.location: Location | None = None
-        self.prefixes: dict[tuple[str, tuple[p.Atom, ...]], str] = {}
+        self.prefixes: dict[tuple[str, p.Atom | None], str] = {}
         self.temporaries = 0
 
     def line(self, text: str) -> None:
@@ -76,17 +77,17 @@ class TextWriter:
 
     def input_path(self, ctx: str, path: tuple[p.Atom, ...]) -> str:
         """Write the steps to a path of the input that were not taken yet; return its name."""
-        known = self.prefixes.get((ctx, path))
-        if known is not None:
-            return known
-        name = self.temporary()
-        if not path:
-            self.line(f"{name} = {ctx}.input")
-        else:
-            base = self.input_path(ctx, path[:-1])
-            self.line(f"{name} = {self.lookup(base, path[-1])}")
-        self.prefixes[(ctx, path)] = name
+        name = self._prefix((ctx, None), lambda: f"{ctx}.input")
+        for key in path:
+            name = self._prefix((name, key), partial(self.lookup, name, key))
         return name
+
+    def _prefix(self, place: tuple[str, p.Atom | None], expression: Callable[[], str]) -> str:
+        known = self.prefixes.get(place)
+        if known is None:
+            known = self.prefixes[place] = self.temporary()
+            self.line(f"{known} = {expression()}")
+        return known
 
     def lookup(self, base: str, key: p.Atom) -> str:
         """Return the expression for `base[key]`."""

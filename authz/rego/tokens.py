@@ -36,6 +36,8 @@ class Kind(StrEnum):
     IN = "in"
     CONTAINS = "contains"
     EVERY = "every"
+    LOGICAL_AND = "logical-and"
+    LOGICAL_OR = "logical-or"
 
     LBRACK = "["
     RBRACK = "]"
@@ -75,10 +77,17 @@ HARD_KEYWORDS: Final[dict[str, Kind]] = {
 }  # fmt: skip
 
 # Keywords of Rego v1; in v0 names until `import future.keywords` says otherwise.
-FUTURE_KEYWORDS: Final[dict[str, Kind]] = {kind.value: kind for kind in (Kind.CONTAINS, Kind.EVERY, Kind.IF, Kind.IN)}
+V1_KEYWORDS: Final[dict[str, Kind]] = {kind.value: kind for kind in (Kind.CONTAINS, Kind.EVERY, Kind.IF, Kind.IN)}
 
-KEYWORDS: Final[dict[str, Kind]] = HARD_KEYWORDS | FUTURE_KEYWORDS
-KEYWORD_KINDS: Final = frozenset(KEYWORDS.values())
+# Names in every version until `import future.keywords` says otherwise.
+LOGICAL_KEYWORDS: Final[dict[str, Kind]] = {"and": Kind.LOGICAL_AND, "or": Kind.LOGICAL_OR}
+
+# What `import future.keywords` brings. `not` is a keyword anyway; imported it means more.
+FUTURE_KEYWORDS: Final[dict[str, Kind]] = V1_KEYWORDS | LOGICAL_KEYWORDS | {"not": Kind.NOT}
+
+KEYWORDS: Final[dict[str, Kind]] = HARD_KEYWORDS | V1_KEYWORDS
+LOGICAL_KINDS: Final = frozenset(LOGICAL_KEYWORDS.values())
+KEYWORD_KINDS: Final = LOGICAL_KINDS | frozenset(KEYWORDS.values())
 
 SYMBOLS: Final[dict[str, Kind]] = {
     "[": Kind.LBRACK, "]": Kind.RBRACK, "{": Kind.LBRACE, "}": Kind.RBRACE, "(": Kind.LPAREN, ")": Kind.RPAREN,

@@ -8,6 +8,7 @@ import pytest
 
 from authz import rego
 from authz.rego import metadata, names, parser
+from authz.rego.errors import Findings
 
 PACKAGE = """# METADATA
 # description: about the package
@@ -147,4 +148,5 @@ def test_what_is_annotated_twice_or_does_not_exist_is_refused(modules: dict[str,
 
 def test_modules_without_calls_are_left_as_they_are() -> None:
     module = parser.parse_module("a.rego", PACKAGE + "p := 1\nf(x) := y if y := x else := 2")
-    assert metadata.expand_metadata((module,), names.global_names((module,)), metadata.collect((module,)))[0] is module
+    scopes = names.global_names((module,), Findings())
+    assert metadata.expand_metadata((module,), scopes, metadata.collect((module,)))[0] is module

@@ -44,10 +44,17 @@ def test_importing_rego_v1_makes_a_module_obey_it() -> None:
     assert refused("p { x }\nimport rego.v1", 0).message == IF_BODY
 
 
-def test_importing_rego_v1_and_future_keywords_together_is_an_error_in_v0_only() -> None:
-    for source in ("import rego.v1\nimport future.keywords.in", "import future.keywords\nimport rego.v1"):
-        assert "mutually exclusive" in refused(source, 0).message
+def test_rego_v1_and_future_keywords_may_be_imported_together() -> None:
+    for source in ("import rego.v1\nimport future.keywords.in\np if 1 in [1]", "import future.keywords\nimport rego.v1\np if 1 in [1]"):
+        assert is_accepted(source, 0)
         assert is_accepted(source)
+
+
+def test_template_strings_are_no_part_of_v0() -> None:
+    message = "template strings are not supported by current capabilities"
+    assert refused('p = $"{x}"', 0).message == message
+    assert refused('import rego.v1\np := $"{x}"', 0).message == message
+    assert is_accepted('p := $"{x}"')
 
 
 @pytest.mark.parametrize("word", ["if", "in", "contains", "every"])

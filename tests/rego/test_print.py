@@ -87,9 +87,9 @@ def test_a_query_may_print() -> None:
         ("r if print(input[_])", "rego_compile_error", "var _ is undeclared"),
         ("r if print(x)", "rego_compile_error", "var x is undeclared"),
         ("r if { print(x); x = 1 }", "rego_compile_error", "var x is undeclared"),
-        ("r if { x := print(1); x }", "rego_type_error", "print(…) used as value"),
-        ("r if print(1) == true", "rego_type_error", "print(…) used as value"),
-        ("r if count([print(1)]) == 1", "rego_type_error", "print(…) used as value"),
+        ("r if { x := print(1); x }", "rego_type_error", "print(...) used as value"),
+        ("r if print(1) == true", "rego_type_error", "print(...) used as value"),
+        ("r if count([print(1)]) == 1", "rego_type_error", "print(...) used as value"),
     ],
 )
 @pytest.mark.parametrize("prints", [True, False])

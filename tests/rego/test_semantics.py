@@ -1,6 +1,16 @@
 """What policies mean where implementers go wrong: each expectation was compared with OPA 1.20.
 
-Every test runs with tables and without.
+Every test runs with tables and without. Here are values, undefined and false, negation, conflicts, `else`, defaults, arguments,
+iteration, `with`, results as arguments. Other topics of the language and the tests that hold them:
+
+- numbers and their texts: `test_numbers`, `test_render`; literals that are refused: `test_lexer`, `test_parser_terms`
+- safety, order of expressions, scopes, recursion, arity: `test_safety`, `test_verdicts`; `and`, `or`, `not`: `test_logical`
+- heads with several steps, packages, base data, repeated keys: `test_documents`; rules against data: `test_data_conflicts`
+- annotations and `rego.metadata`: `test_annotations`, `test_metadata`; v0 and v1: `test_parser_versions`
+- texts: `builtins/test_strings`, `test_sprintf`, `test_templates`; globs and patterns: `test_glob`, `test_regex`
+- amounts, versions, networks, encodings: `test_units`, `test_semver`, `test_net`, `test_encoding`
+- objects, patches, subsets, arrays, ranges: `test_objects`, `test_aggregates`, `test_arithmetic`
+- time and what is the same within an evaluation: `test_clock`, `test_uuid`; tokens: `test_jwt`, `test_x509`
 """
 
 from __future__ import annotations

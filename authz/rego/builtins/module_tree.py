@@ -106,7 +106,7 @@ class _Writer:
         is_stepped = len(ref.args) == 1 and head.key is None
         if isinstance(ref.head, nodes.Var) and (not ref.args or (is_stepped and sign is not None)):
             tree["name"] = ref.head.name
-        is_fact = not rule.body and not rule.is_default and head.location == ref.location
+        is_fact = not rule.body and not rule.is_default and (head.location.row, head.location.col) == (ref.location.row, ref.location.col)
         if is_stepped and (is_fact or not isinstance(ref.args[0], nodes.Scalar)):
             tree["key"] = self.term(ref.args[0])
         if sign is Kind.ASSIGN:
@@ -154,6 +154,21 @@ class _Writer:
             case nodes.Every(key, value, domain, body):
                 name = None if key is None else self.term(key)
                 return {"key": name, "value": self.term(value), "domain": self.term(domain), "body": self._body(body)}
+            case nodes.Not(operand):
+                return {"type": "not", "body": self._body(operand.body), "explicit_body": operand.is_explicit}
+            case nodes.Logical(operator, operands):
+                return self._logical(operator, operands)
+
+    def _logical(self, operator: str, operands: tuple[nodes.Operand, ...]) -> Tree:
+        """Return a row of operands as OPA has it: two at a time, from the left."""
+        first, *others = operands
+        tree: Tree = {}
+        left, is_explicit = self._body(first.body), first.is_explicit
+        for operand in others:
+            tree = {"type": operator, "lhs": left, "rhs": self._body(operand.body)}
+            tree |= {side: True for side, given in (("explicit_lhs", is_explicit), ("explicit_rhs", operand.is_explicit)) if given}
+            left, is_explicit = [{"index": 0, "terms": tree}], False
+        return tree
 
     def _statement(self, term: Term) -> Any:
         """Return the terms of an expression that is one term: a call is written as its parts."""

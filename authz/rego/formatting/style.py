@@ -10,7 +10,8 @@ from enum import Enum
 from typing import Final
 
 from authz.rego import nodes
-from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORDS
+from authz.rego.planner import walk
+from authz.rego.tokens import FUTURE_KEYWORDS, HARD_KEYWORDS, KEYWORDS, V1_KEYWORDS
 from authz.rego.values import TRUE
 
 REGO_V1: Final = ("rego", "v1")
@@ -45,8 +46,8 @@ def style_of(module: nodes.Module, target: Target) -> Style:
     imported = {each.path for each in module.imports}
     words = frozenset(word for word in FUTURE_KEYWORDS if (*_FUTURE, word) in imported)
     has_all = is_v1 or module.rego_version == 1 or _FUTURE in imported
-    effective = frozenset(FUTURE_KEYWORDS) if has_all else words
-    keywords = frozenset(KEYWORDS) if is_v1 else words | frozenset(HARD_KEYWORDS)
+    effective = frozenset(V1_KEYWORDS) if has_all else words
+    keywords = words | frozenset(KEYWORDS if is_v1 else HARD_KEYWORDS)
     return Style(is_v1, "if" in effective, "contains" in effective, "in" in effective, any(map(_has_long_head, module.rules)), keywords)
 
 
@@ -57,10 +58,22 @@ def _has_long_head(rule: nodes.Rule) -> bool:
 
 def imports_of(module: nodes.Module, target: Target, *, drop_v0: bool = False) -> list[nodes.Import]:
     """Return the imports to write: all, or without those that are of no use in the target."""
-    kept = [each for each in module.imports if each.path[:2] != _FUTURE]
-    if any(each.path == REGO_V1 for each in kept):
-        return [each for each in kept if each.path != REGO_V1] if drop_v0 and target is Target.V1 else kept
-    return kept if target is Target.BOTH or (drop_v0 and target is Target.V1) else list(module.imports)
+    has_v1 = any(each.path == REGO_V1 for each in module.imports)
+    drops_v1 = drop_v0 and target is Target.V1
+    if not (has_v1 or drops_v1 or target is Target.BOTH):
+        return list(module.imports)
+    used = _logical_words(module)
+    kept = [each for each in module.imports if each.path[0] != "future" or each.path[2:] in used]
+    if any(each.path == _FUTURE for each in module.imports):
+        missing = sorted(used - {each.path[2:] for each in kept})
+        kept = [*(nodes.Import((*_FUTURE, *word), None, nodes.Location(module.file, 1, 1)) for word in missing), *kept]
+    return [each for each in kept if each.path != REGO_V1] if drops_v1 else kept
+
+
+def _logical_words(module: nodes.Module) -> set[tuple[str, ...]]:
+    """Return what Rego v1 has by import only and a module uses: `and`, `or`, `not`."""
+    used = {(node.operator,) for node in walk(module.rules) if isinstance(node, nodes.Logical)}
+    return used | {("not",) for node in walk(module.rules) if isinstance(node, nodes.Not)}
 
 
 def v1_import(module: nodes.Module, target: Target) -> nodes.Import | None:

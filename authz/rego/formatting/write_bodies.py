@@ -36,18 +36,19 @@ class BodyWriter(CollectionWriter):
             end_row = written.end_row(written.extent(literal))
         self.may_keep = may_keep
 
-    def inner_body(self, body: nodes.Body, row: int, closing_row: int) -> None:
+    def inner_body(self, body: nodes.Body, row: int, closing_row: int) -> bool:
         rows = [self.written.row(literal) for literal in body]
         if rows[0] <= row and (rows == sorted(rows, reverse=True) or self.is_generated(body)):
             self._line_of_literals(body)
             self.comments_until(closing_row)
-            return
+            return True
         self.end_line()
         self.level += 1
         self.body(body)
         self.comments_until(closing_row)
         self.level -= 1
         self.start_line()
+        return False
 
     def _line_of_literals(self, body: nodes.Body) -> None:
         for position, literal in enumerate(body):
@@ -93,6 +94,11 @@ class BodyWriter(CollectionWriter):
             case nodes.SomeIn():
                 self.write("some ")
                 self.membership((expr.value, expr.domain) if expr.key is None else (expr.key, expr.value, expr.domain))
+            case nodes.Not():
+                self.write("not ")
+                self._operand(expr.operand, parens=self._needs_parens(expr.operand, None))
+            case nodes.Logical():
+                self._logical(expr)
             case nodes.Every():
                 raise AssertionError(expr)
             case _:
@@ -107,6 +113,73 @@ class BodyWriter(CollectionWriter):
             self.membership(term.args)
         else:
             self.plain_call(term, self.term)
+
+    # `and`, `or`, `not`
+
+    def _logical(self, expr: nodes.Logical) -> None:
+        """Write operands; from the first one that begins a line, those that do are indented by one more."""
+        level = self.level
+        end_row = 0
+        for position, operand in enumerate(expr.operands):
+            if position:
+                self.write(f" {expr.operator}")
+                if self.written.row(operand) > end_row:
+                    self.level = level + 1
+                    self.end_line()
+                    self.start_line()
+                else:
+                    self.write(" ")
+            self._operand(operand, parens=self._needs_parens(operand, expr.operator, is_first=not position))
+            end_row = self.written.end_row(self.written.extent(operand))
+        self.level = level
+
+    def _needs_parens(self, operand: nodes.Operand, operator: str | None, *, is_first: bool = False) -> bool:
+        """Say whether an operand of `and`, `or` or, without an `operator`, of `not` has to stand in parentheses."""
+        if operand.is_explicit:
+            return False
+        literal = operand.body[0]
+        if literal.withs:
+            return True
+        if operator is None:
+            return literal.negated or isinstance(literal.expr, nodes.Not | nodes.Logical)
+        if not isinstance(literal.expr, nodes.Logical):
+            return False
+        return (literal.expr.operator == operator and not is_first) or (literal.expr.operator, operator) == ("or", "and")
+
+    def _operand(self, operand: nodes.Operand, *, parens: bool) -> None:
+        """Write an operand; one that begins with a brace but is no body in braces gets parentheses, too."""
+        if operand.is_explicit:
+            self._explicit(operand)
+            return
+        mark = self.mark()
+        self.parenthesised(partial(self._literal, operand.body[0]), parens=parens)
+        if not parens and "".join(self.parts[mark.size :]).startswith("{"):
+            self.rewind(mark)
+            self.parenthesised(partial(self._literal, operand.body[0]), parens=True)
+
+    def _explicit(self, operand: nodes.Operand) -> None:
+        place = Place(self.written.row(operand), self.written.text(self.written.extent(operand)))
+        self.write("{")
+        self.leading = self.leading_term(operand.body[0])
+        is_one_line = self.inner_body(operand.body, place.row, place.closing_row("{}"))
+        self.write(" }" if is_one_line else "}")
+
+    def leading_term(self, literal: nodes.Literal) -> nodes.Term | None:
+        """Return the term that a literal begins with, operators between terms taken apart."""
+        if literal.negated:
+            return None
+        match literal.expr:
+            case nodes.Unify(left, _) | nodes.Assign(left, _):
+                return left
+            case nodes.Logical(_, (nodes.Operand((first,), False), *_)):
+                return self.leading_term(first)
+            case nodes.TermExpr(nodes.Call() as call) if self.is_infix(call) and not self.is_union(call):
+                return call.args[0]
+            case nodes.TermExpr(term):
+                return term
+        return None
+
+    # Modifiers and declarations
 
     def _withs(self, withs: Sequence[nodes.With]) -> None:
         """Write modifiers; from the first one that begins a line, those that do are indented by one more."""

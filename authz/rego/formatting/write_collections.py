@@ -26,8 +26,8 @@ class CollectionWriter(TermWriter):
         """Write one literal of a body."""
 
     @abstractmethod
-    def inner_body(self, body: nodes.Body, row: int, closing_row: int) -> None:
-        """Write the body of a comprehension, whose term is on `row`."""
+    def inner_body(self, body: nodes.Body, row: int, closing_row: int) -> bool:
+        """Write a body behind what is on `row`; say whether it is on the same line."""
 
     def composite(self, term: Term) -> None:
         match term:
@@ -126,7 +126,7 @@ class CollectionWriter(TermWriter):
             self.start_line()
         self.operand(term, parens=isinstance(term, nodes.Call) and self.written.is_parenthesised(term))
         self.write(" |")
-        self.nested(partial(self.inner_body, body, row, place.closing_row(brackets)))
+        self.nested(lambda: self.inner_body(body, row, place.closing_row(brackets)))
         self.write(brackets[1])
 
     # Template strings

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from authz.rego import nodes
-from authz.rego.formatting.style import REGO_V1
 from authz.rego.formatting.write_rules import RuleWriter
 from authz.rego.formatting.writer import comment_text
 from authz.rego.nodes import Import, Rule
@@ -81,7 +80,7 @@ class ModuleWriter(RuleWriter):
         self.blank_line()
 
     def _import_path(self, each: Import) -> None:
-        if each.path == REGO_V1:  # it may be ours, without a place in the source
+        if each.path[0] in ("rego", "future"):  # it may be ours, without a place in the source
             self.write(".".join(each.path))
         else:
             self.path(each.path, self.written.index(each.location) + 1)

@@ -100,7 +100,7 @@ class RuleWriter(BodyWriter):
             self.write(" {")
             self.end_line()
         self.level += 1
-        self.leading = None if is_else or not self._has_if(rule) else self._leading(rule.body[0])
+        self.leading = None if is_else or not self._has_if(rule) else self.leading_term(rule.body[0])
         self.body(rule.body)
         self.comments_until(self._closing_row(rule))
         self.level -= 1
@@ -110,19 +110,6 @@ class RuleWriter(BodyWriter):
             self.end_line()
         else:
             self._orelse(rule, rule.orelse, is_after_brace=True)
-
-    def _leading(self, literal: nodes.Literal) -> nodes.Term | None:
-        """Return the term that a literal begins with, operators between terms taken apart."""
-        if literal.negated:
-            return None
-        match literal.expr:
-            case nodes.Unify(left, _) | nodes.Assign(left, _):
-                return left
-            case nodes.TermExpr(nodes.Call() as call) if self.is_infix(call) and not self.is_union(call):
-                return call.args[0]
-            case nodes.TermExpr(term):
-                return term
-        return None
 
     def _closing_row(self, rule: Rule) -> int:
         head = rule.head

@@ -154,7 +154,7 @@ class Writer:
         write()
         self.may_break_lines = False
 
-    def nested(self, write: Callable[[], None]) -> None:
+    def nested(self, write: Callable[[], object]) -> None:
         """Write a part of what stays as it is written if comments clash in it."""
         may_keep = self.may_keep
         self.may_keep = False

@@ -12,7 +12,7 @@ from authz.rego.nodes import Location, Term
 from authz.rego.parse_imports import HeaderParser
 from authz.rego.tokens import Kind, Token
 
-Noted: TypeAlias = nodes.Term | nodes.Literal
+Noted: TypeAlias = nodes.Term | nodes.Literal | nodes.Operand
 
 
 class Extent(NamedTuple):
@@ -39,11 +39,11 @@ class WrittenParser(HeaderParser):
     def _note(self, node: Noted, start: int) -> None:
         self.notes[id(node)] = (node, Extent(start, self.index))
 
-    def term(self) -> Term:
-        start = self.index
-        term = super().term()
-        self._note(term, start)
-        return term
+    def steps_after(self, term: Term, start: Token) -> Term:
+        first = self.indexes[start.row, start.col]
+        whole = super().steps_after(term, start)
+        self._note(whole, first)
+        return whole
 
     def reference(self, head: Term, start: Token, *, is_head_of_rule: bool = False) -> Term:
         first = self.indexes[start.row, start.col]
@@ -51,6 +51,36 @@ class WrittenParser(HeaderParser):
         term = super().reference(head, start, is_head_of_rule=is_head_of_rule)
         self._note(term, first)
         return term
+
+    def _plain(self, first: Term | None = None, start: Token | None = None) -> nodes.Literal:
+        index = self.index if start is None else self.indexes[start.row, start.col]
+        literal = super()._plain(first, start)
+        self._note(literal, index)
+        return literal
+
+    def _negation(self) -> nodes.Literal:
+        start = self.index
+        literal = super()._negation()
+        self._note(literal, start)
+        return literal
+
+    def _operand(self, *, is_first: bool = False) -> nodes.Operand:
+        start = self.index
+        operand = super()._operand(is_first=is_first)
+        self._note(operand, start)
+        return operand
+
+    def _explicit_body(self) -> nodes.Operand:
+        start = self.index
+        operand = super()._explicit_body()
+        self._note(operand, start)
+        return operand
+
+    def _in_parentheses(self, *, is_first: bool = False) -> nodes.Operand:
+        start = self.index
+        operand = super()._in_parentheses(is_first=is_first)
+        self._note(operand, start)
+        return operand
 
     def literal(self) -> nodes.Literal:
         start = self.index
@@ -86,15 +116,20 @@ class Written:
         """Return the index of the token at a location."""
         return self._parser.indexes[location.row, location.col]
 
-    def token(self, node: Noted) -> Token:
+    def token(self, node: nodes.Term) -> Token:
         """Return the token at a part's location: the first one, parentheses aside, or an infix operator."""
         return self.tokens[self.index(node.location)]
 
     def extent(self, node: Noted) -> Extent:
-        """Return the tokens of a term, its parentheses included, or of a literal."""
+        """Return the tokens of a part, its parentheses included."""
         note = self._parser.notes.get(id(node))
         if note is not None:
             return note[1]
+        if isinstance(node, nodes.Operand):
+            return self.extent(node.body[0])
+        if isinstance(node, nodes.Literal):
+            assert isinstance(node.expr, nodes.Logical)
+            return Extent(self.extent(node.expr.operands[0]).start, self.extent(node.expr.operands[-1]).end)
         if isinstance(node, nodes.Call) and len(node.args) > 1:  # an infix operator without parentheses
             return Extent(self.extent(node.args[0]).start, self.extent(node.args[-1]).end)
         start = self.index(node.location)
@@ -103,7 +138,7 @@ class Written:
     def row(self, node: Noted) -> int:
         """Return the row on which a part begins; of a term, behind its parentheses."""
         index = self.extent(node).start
-        while not isinstance(node, nodes.Literal) and self.tokens[index].kind is Kind.LPAREN:
+        while not isinstance(node, nodes.Literal | nodes.Operand) and self.tokens[index].kind is Kind.LPAREN:
             index += 1
         return self.tokens[index].row
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from authz.rego.nodes import Scalar
 from authz.rego.observed.events import Observer, Op
 from authz.rego.observed.expressions import Values
 from authz.rego.observed.facts import Place
@@ -190,21 +191,33 @@ class Evaluation(Steps):
         target: Any = set() if group.kind is Kind.SET else EXPORTED["Branch"]()
         for place, is_set in dict.fromkeys(group.places()) if group.kind is Kind.OBJECT else ():
             reserve(target, place, is_set)
-        for (link,) in found.chains:
-            given = min(len(keys), len(link.keys))
-            lowered = link.lowered(given)
-            values = {f"key{index}": key for index, key in enumerate(keys[:given])}
-            inner = self.frame(lowered.body, frame, values, {"c": scope})
-            self.tell(Op.ENTER, inner, link)
-            if not self._matches(inner, lowered.match):
-                self.tell(Op.FAIL, inner, link)
-                continue
-            for _ in self.solve(inner):
-                self.exited(inner, link)
-                self.finish(inner)
-                made = self._add(target, link, self.atoms(inner, lowered.keys), self.atom(inner, lowered.value))
-                self.tell(Op.REDO if made or not keys else Op.DUPLICATE, inner, link)
+        for chain in found.chains:
+            for link in chain:
+                if self._contributed(frame, scope, link, keys, target):
+                    break
+        for link in self._rules.key_defaults(group) if group.kind is Kind.OBJECT else ():
+            if _peek(target, _constants(link)) is None:
+                self._contributed(frame, scope, link, keys, target)
         return Set(target) if group.kind is Kind.SET else grown(target)
+
+    def _contributed(self, frame: Frame, scope: Scope, link: Definition, keys: tuple[Value, ...], target: Any) -> bool:
+        """Add what one definition makes; tell whether it held."""
+        given = min(len(keys), len(link.keys))
+        lowered = link.lowered(given)
+        values = {f"key{index}": key for index, key in enumerate(keys[:given])}
+        inner = self.frame(lowered.body, frame, values, {"c": scope})
+        self.tell(Op.ENTER, inner, link)
+        if not self._matches(inner, lowered.match):
+            self.tell(Op.FAIL, inner, link)
+            return False
+        held = False
+        for _ in self.solve(inner):
+            held = True
+            self.exited(inner, link)
+            self.finish(inner)
+            made = self._add(target, link, self.atoms(inner, lowered.keys), self.atom(inner, lowered.value))
+            self.tell(Op.REDO if made or not keys else Op.DUPLICATE, inner, link)
+        return held
 
     def _add(self, target: Any, link: Definition, keys: tuple[Value, ...], value: Value) -> bool:
         """Add what a definition has found; tell whether it was not there."""
@@ -258,6 +271,10 @@ class Evaluation(Steps):
             return self.collection(frame, scope, group.path, ())
         values = list(self.complete(frame, scope, group.path))
         return values[0] if values else None
+
+
+def _constants(link: Definition) -> tuple[Value, ...]:
+    return tuple(key.value for key in link.keys if isinstance(key, Scalar))
 
 
 def _peek(target: Any, keys: tuple[Value, ...]) -> Any:

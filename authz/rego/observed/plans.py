@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from authz.rego import nodes, safety
+from authz.rego import nodes, safety, variables
 from authz.rego import plan as p
-from authz.rego.expand import FlatBody, FlatLiteral
+from authz.rego.expand import FlatBody, FlatLiteral, FlatOperand
 from authz.rego.lower import ROOT_CONTEXT, TRUE_ATOM, Lowerer, Names
 from authz.rego.nodes import NOWHERE, Location, Term
 from authz.rego.observed.rewrite import Rewriter, is_true
@@ -95,6 +95,10 @@ class StageLowerer(Lowerer):
         self._check(p.NoSolution(inner.block()), literal.location)
         self.ctx = outer
 
+    def _must_hold(self, operand: FlatOperand, location: Location) -> None:
+        """As the lowerer; what an operand is stays a body of its own."""
+        self._check(p.NoSolution((p.Check(p.NoSolution(self._nested(operand.body)), location),)), location)
+
     def block(self) -> Body:
         body = Body(self.steps)
         body.stages, body.tail = tuple(self.stages), tuple(self.steps[self.done :])
@@ -158,7 +162,7 @@ class Definition:
         self.value = None if self.is_member else terms[-1]
         extras = for_keys + for_terms
         body = tuple(extras if extras and is_true(flat) else flat + extras)
-        bound = frozenset(var.name for arg in self.args for var in safety.term_vars(arg, nested=False))
+        bound = frozenset(var.name for arg in self.args for var in variables.term_vars(arg, nested=False))
         self.literals: FlatBody = rewriter.compiled(safety.order_body(body, bound, planned.arity))
         self._lowered: dict[int, Lowered] = {}
         orelse = member.rule.orelse

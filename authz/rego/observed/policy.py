@@ -5,7 +5,7 @@ Never decides for anybody: it is slower by orders of magnitude, and its shortcut
 
 from __future__ import annotations
 
-from authz.rego import compiler, errors, names, nodes, parser, resolve, safety
+from authz.rego import compiler, errors, names, nodes, parser, safety, variables
 from authz.rego import plan as p
 from authz.rego.compiler import Source
 from authz.rego.errors import EvalError
@@ -87,9 +87,9 @@ class ObservedPolicy:
         """Plan a query; a header gives it a package and imports. Raises CompileError."""
         planned = self._planned
         rewriter = Rewriter(planned.program.groups)
-        flat = rewriter.body(resolve.Resolver(planned.scope(header)).query(query))
+        flat = rewriter.body(planned.resolved(query, header))
         lowerer = StageLowerer(planned.program, planned.arity, Names(), {}, ROOT_CONTEXT)
         lowerer.body(rewriter.compiled(safety.order_body(tuple(flat), frozenset(), planned.arity)))
-        own = {name for literal in flat for name in safety.own_vars(literal)}
+        own = {name for literal in flat for name in variables.own_vars(literal)}
         named = {names.original_name(name): lowerer.env[name] for name in sorted(own) if not name.startswith("$") and name in lowerer.env}
         return ObservedQuery(self._rules, self._source.data, lowerer.block(), named)

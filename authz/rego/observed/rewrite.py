@@ -10,7 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from authz.rego import nodes
-from authz.rego.expand import CallExpr, EqualExpr, Expander, FlatBody, FlatComprehension, FlatExpr, FlatLiteral
+from authz.rego.expand import (
+    CallExpr,
+    EqualExpr,
+    Expander,
+    FlatBody,
+    FlatComprehension,
+    FlatExpr,
+    FlatLiteral,
+    FlatLogical,
+    FlatNot,
+    FlatOperand,
+)  # fmt: skip
 from authz.rego.nodes import NOWHERE, Ref, Scalar, Term, Var
 from authz.rego.observed.text import in_order
 from authz.rego.program import Group, Kind, Path
@@ -107,7 +118,7 @@ class Rewriter(Expander):
         if group is None:
             return False
         rules = [member.rule for member in group.members]
-        return group.default is not None or group.kind in {Kind.SET, Kind.OBJECT} or any(map(_is_constant, rules))
+        return bool(group.defaults) or group.kind in {Kind.SET, Kind.OBJECT} or any(map(_is_constant, rules))
 
     # What is one literal after expansion
 
@@ -128,10 +139,17 @@ class Rewriter(Expander):
                 expr = replace(literal.expr, args=tuple(self._moved(arg, moved) for arg in args))
             case nodes.Every(body=body):
                 expr = replace(literal.expr, body=self.compiled(body))  # type: ignore[arg-type]  # flat since expansion
+            case FlatNot(operand):
+                expr = FlatNot(self._compiled_operand(operand))
+            case FlatLogical(operator, operands):
+                expr = FlatLogical(operator, tuple(map(self._compiled_operand, operands)))
             case _:
                 expr = literal.expr
         yield from (replace(part, withs=literal.withs) for part in moved)
         yield replace(literal, expr=expr)
+
+    def _compiled_operand(self, operand: FlatOperand) -> FlatOperand:
+        return replace(operand, body=self.compiled(operand.body))
 
     def _kept(self, term: Term, moved: list[FlatLiteral]) -> Term:
         """Return a term that may be a reference or a comprehension itself; what is in it is moved."""

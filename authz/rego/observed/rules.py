@@ -5,10 +5,13 @@ Shared by the evaluations of one policy; evaluates nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from authz.rego.observed.index import RuleIndex
 from authz.rego.observed.plans import Definition
 from authz.rego.planner import Planned
-from authz.rego.program import Group, Member, Path
+from authz.rego.program import Group, Kind, Member, Path
 
 
 class Rules:
@@ -22,12 +25,24 @@ class Rules:
     def index(self, group: Group) -> RuleIndex:
         """Return the index of a group's definitions."""
         if group.path not in self._indexes:
-            definitions = tuple(Definition(self.planned, group, member) for member in group.members)
+            definitions = tuple(Definition(self.planned, group, member) for member in _members(group))
             self._indexes[group.path] = RuleIndex(definitions, self.planned.program.root)
         return self._indexes[group.path]
 
+    def key_defaults(self, group: Group) -> tuple[Definition, ...]:
+        """Return the defaults of single keys of an object: they count if all its keys are constants."""
+        return tuple(Definition(self.planned, group, member) for member in group.defaults) if group.is_constant else ()
+
     def default(self, group: Group) -> Definition | None:
+        """Return the default of a document or function."""
         if group.path not in self._defaults:
-            default = group.default
-            self._defaults[group.path] = None if default is None else Definition(self.planned, group, Member(default, ()))
+            is_whole = group.defaults and group.kind is not Kind.OBJECT
+            self._defaults[group.path] = Definition(self.planned, group, group.defaults[0]) if is_whole else None
         return self._defaults[group.path]
+
+
+def _members(group: Group) -> Iterator[Member]:
+    """Yield the rules of a group; the keys of an object that are not all constants are found by the first links of chains alone."""
+    for member in group.members:
+        is_first_alone = group.kind is Kind.OBJECT and not group.is_constant
+        yield replace(member, rule=replace(member.rule, orelse=None)) if is_first_alone else member

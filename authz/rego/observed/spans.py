@@ -52,6 +52,9 @@ class SpanParser(HeaderParser):
             last = token
         return self._span(token, self._offset(token), self._offset(last) + len(last.text))
 
+    def span(self, start: Token) -> Location:
+        return self.location(start)
+
     def _span(self, start: Token | Location, begin: int, end: int) -> Span:
         """Return a span whose text is counted from `start`, though it begins elsewhere: at the `(` before it, for OPA."""
         text = self.source[begin:end]

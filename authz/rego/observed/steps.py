@@ -200,10 +200,20 @@ class Steps(Expressions):
                 return isinstance(value := self.atom(frame, atom), Object) and len(value) == size
             case p.Never():
                 return False
-            case p.NoSolution(block):
-                return not self._holds(self.nested(frame, block))
+            case p.NoSolution(Body() as body):
+                return not self._holds(self.nested(frame, body))
+            case p.NoSolution(tests):
+                return not all(self._fails(frame, test) for test in tests)
             case p.Every():
                 return self._every(frame, cond)
+
+    def _fails(self, frame: Frame, test: p.Step) -> bool:
+        """Tell whether an operand of `and` or `or` has no solution: a check of what is no body is made of such tests."""
+        assert isinstance(test, p.Check)
+        assert isinstance(test.cond, p.NoSolution)
+        inner = self.nested(frame, test.cond.block)
+        inner.is_settled_by_one = True
+        return not self._holds(inner)
 
     def _holds(self, inner: Frame) -> bool:
         self.tell(Op.ENTER, inner, inner.body)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from authz.rego import nodes
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatExpr, FlatLiteral
+from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatExpr, FlatLiteral, FlatLogical, FlatNot, FlatOperand
 from authz.rego.nodes import Ref, Scalar, Term, Var
 from authz.rego.render import quote, to_text
 from authz.rego.tokens import KEYWORDS
@@ -61,6 +61,21 @@ class Texts:
             case nodes.Every(key, value, domain, body):
                 shown = self.term(value) if key is None or key.is_wildcard else f"{self.term(key)}, {self.term(value)}"
                 return f"every {shown} in {self.term(domain)} {{ {self.body(body)} }}"  # type: ignore[arg-type]  # flat since expansion
+
+            case FlatNot(operand):
+                if operand.is_explicit or len(operand.body) > 1:
+                    return f"not {{{self.body(operand.body)}}}"
+                text = self.body(operand.body)
+                return f"not ({text})" if isinstance(operand.body[0].expr, FlatLogical) else f"not {text}"
+            case FlatLogical(operator, operands):
+                return f" {operator} ".join(self._operand(operator, operand) for operand in operands)
+
+    def _operand(self, operator: str, operand: FlatOperand) -> str:
+        text = self.body(operand.body)
+        if operand.is_explicit or len(operand.body) > 1:
+            return f"{{ {text} }}"
+        expr = operand.body[0].expr
+        return f"({text})" if operator == "and" and isinstance(expr, FlatLogical) and expr.operator == "or" else text
 
     def _call(self, operator: tuple[str, ...], args: Iterable[Term]) -> str:
         return f"{path_text(operator)}({', '.join(map(self.term, args))})"

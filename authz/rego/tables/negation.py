@@ -46,6 +46,16 @@ def denied(found: list[tuple[Cell, ...]]) -> Options | None:
     return NEVER if [] in parts else together(parts)
 
 
+def any_holds(found: list[list[tuple[Cell, ...]] | None]) -> Options | None:
+    """Return the options of a conjunction of any list holding; None if one of the lists is not known."""
+    options: Options = []
+    for cells in found:
+        if cells is None:
+            return None
+        options += map(Option, cells)
+    return options
+
+
 def all_hold(found: list[list[tuple[Cell, ...]]]) -> Options | None:
     """Return the options of one conjunction of every list holding."""
     return together([[Option(cells) for cells in alternatives] for alternatives in found])

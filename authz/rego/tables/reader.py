@@ -17,7 +17,7 @@ from authz.rego.tables.conditions import NEVER, Options, options_of
 from authz.rego.tables.expressions import DEAD, known_expr
 from authz.rego.tables.looking import MAX_FORKS, applied
 from authz.rego.tables.loops import Iterating, pairs_of
-from authz.rego.tables.negation import all_hold, closed, denied, exact_cells
+from authz.rego.tables.negation import all_hold, any_holds, closed, denied, exact_cells
 from authz.rego.tables.reading import Collected, Env, Known, Reading
 from authz.rego.tables.walk import MAX_STEPS, Forks, Frame
 from authz.rego.values import Object, Set
@@ -99,11 +99,16 @@ class Reader(Iterating):
 
     def _options(self, cond: p.Cond, reading: Reading) -> Options | None:
         if isinstance(cond, p.NoSolution):
-            found = exact_cells(self.walk(Frame(cond.block, ()), 0, reading.inner(closed(reading))))
+            if cond.alternatives:
+                return any_holds([self._nested(block, closed(reading), reading) for block in cond.alternatives])
+            found = self._nested(cond.block, closed(reading), reading)
             return None if found is None else denied(found)
         if isinstance(cond, p.Every):
             return self._every(cond, reading)
         return options_of(cond, reading, self.world)
+
+    def _nested(self, block: p.Block, env: Env, reading: Reading) -> list[tuple[Cell, ...]] | None:
+        return exact_cells(self.walk(Frame(block, ()), 0, reading.inner(env)))
 
     def _every(self, cond: p.Every, reading: Reading) -> Options | None:
         domain = reading.atom(cond.domain)
@@ -117,7 +122,7 @@ class Reader(Iterating):
             env[cond.value] = p.Const(value)
             if cond.key is not None:
                 env[cond.key] = p.Const(key)
-            found = exact_cells(self.walk(Frame(cond.block, ()), 0, reading.inner(env)))
+            found = self._nested(cond.block, env, reading)
             if found is None or len(parts) == MAX_FORKS:
                 return None
             parts.append(found)

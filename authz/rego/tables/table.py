@@ -69,7 +69,7 @@ class TableBuilder:
 
     def build(self, plan: p.RulePlan) -> Table | None:
         """Return the rule's table, or None where it would not help."""
-        if _body_count(plan) < MIN_ROWS and not _iterates(plan):
+        if (_body_count(plan) < MIN_ROWS and not _iterates(plan)) or _has_chained_members(plan):
             return None
         rows = tuple(self._reader.rows(plan))
         if len(rows) < MIN_ROWS:
@@ -113,6 +113,11 @@ def _body_count(plan: p.RulePlan) -> int:
 
 def _iterates(plan: p.RulePlan) -> bool:
     return any(not isinstance(step, p.Check) for definition in plan.definitions for step in definition.block)
+
+
+def _has_chained_members(plan: p.RulePlan) -> bool:
+    """Tell whether an object's rules have `else` branches: a row does not tell the next one whether it had a value."""
+    return plan.kind is Kind.OBJECT and any(definition.orelse is not None for definition in plan.definitions)
 
 
 def _is_deep(plan: p.RulePlan) -> bool:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from authz.rego.errors import CompileError, Findings
 from authz.rego.expand import FlatBody
 from authz.rego.nodes import Rule, Scalar, Term
-from authz.rego.safety import term_vars
 from authz.rego.types.bodies import BodyChecker, new_scope_types
 from authz.rego.types.documents import DocumentTypes, Path
 from authz.rego.types.faults import Fault
@@ -23,6 +22,7 @@ from authz.rego.types.schemas import Schemas, SchemaTypes
 from authz.rego.types.scope import Scope, Shared
 from authz.rego.types.unify import Unifier
 from authz.rego.values import Value
+from authz.rego.variables import term_vars
 
 __all__ = ["Definition", "SchemaTypes", "Schemas", "Typing", "check_query", "check_rules"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from authz.rego import nodes
-from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral
+from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatLiteral, FlatLogical, FlatNot
 from authz.rego.nodes import Location, Ref, Scalar, Term, Var
 from authz.rego.types.calls import callee_of, document_path, replaced
 from authz.rego.types.closures import closures_in, refs_in
@@ -18,6 +18,7 @@ from authz.rego.types.model import ANY, Type, array, object_, set_
 from authz.rego.types.refs import check_ref, type_of_ref
 from authz.rego.types.scope import Known, Operand, Scope
 from authz.rego.types.texts import term_order
+from authz.rego.variables import operands_of
 
 _RECHECKED_LEVELS: Final = 3
 """Levels of closures that are looked at again, as OPA does with all of them: each level doubles the work."""
@@ -81,7 +82,12 @@ class BodyChecker:
             case nodes.SomeIn(key, value, domain):
                 self._some_in(key, value, domain, literal)
             case nodes.Every(_, _, domain, body):
-                self._every(domain, body, literal)  # type: ignore[arg-type]
+                self._bound(domain)
+                self._next_expression()
+                self._nested(body, literal)  # type: ignore[arg-type]
+            case FlatNot() | FlatLogical():
+                for operand in operands_of(literal):
+                    self._nested(operand.body, literal)
             case nodes.TermExpr(term):
                 prepared = self._prepared(term)
                 self._next_expression()
@@ -153,10 +159,8 @@ class BodyChecker:
         head = domain if isinstance(domain, Var | Scalar) else self._bound(domain)
         return self._equality(value, Ref(head, (step,), domain.location), literal)
 
-    def _every(self, domain: Term, body: FlatBody, literal: FlatLiteral) -> None:
-        """Check the domain, and the references and closures of the body: OPA looks at no calls and equalities in it."""
-        self._bound(domain)
-        self._next_expression()
+    def _nested(self, body: FlatBody, literal: FlatLiteral) -> None:
+        """Check the references and closures of a nested body: OPA looks at no calls and equalities in it."""
         for closure in closures_in(body):
             self._check_closure(closure)
         for ref in refs_in(body):

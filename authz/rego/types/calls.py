@@ -5,7 +5,7 @@ Owns the way from an operator to the types that are wanted. Knows no bodies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from authz.rego import nodes
@@ -67,7 +67,9 @@ def replaced(item: nodes.With, scope: Scope) -> Fault | None:
     if target is None or other is None or scope.unifies(target.type, other.type):
         return None
     name = ".".join(_path(item.target))
-    return bad_arguments(name, "arity mismatch", other.wanted[: other.arity], target.wanted[: target.arity], target.labels, item.location)
+    have, want = other.wanted[: other.arity], target.wanted[: target.arity]
+    fault = bad_arguments(name, "arity mismatch", have, want, target.labels, item.location)
+    return replace(fault, help="what replaces a function takes what it takes")
 
 
 def _function(term: Term, documents: DocumentTypes) -> Callee | None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from authz.rego import nodes
-from authz.rego.expand import FlatBody, FlatComprehension
+from authz.rego.expand import FlatBody, FlatComprehension, FlatLiteral
 from authz.rego.nodes import Ref, Term, Var
-from authz.rego.safety import terms_of
 from authz.rego.types.faults import ANY_KEY
+from authz.rego.variables import operands_of, terms_of
 
 
 def closures_in(body: FlatBody) -> Iterator[FlatComprehension]:
-    """Yield the comprehensions of a body, also those in the bodies of its `every`; not those inside others."""
+    """Yield the comprehensions of a body, also those in the bodies of its `every`, `and`, `or` and `not`; not those inside others."""
     for literal in body:
         for term in terms_of(literal):
             yield from _closures_of(term)
-        if isinstance(literal.expr, nodes.Every):
-            yield from closures_in(literal.expr.body)  # type: ignore[arg-type]
+        for inner in _bodies_of(literal):
+            yield from closures_in(inner)
+
+
+def _bodies_of(literal: FlatLiteral) -> Iterator[FlatBody]:
+    if isinstance(literal.expr, nodes.Every):
+        yield literal.expr.body  # type: ignore[misc]  # flat since expansion
+    yield from (operand.body for operand in operands_of(literal))
 
 
 def _closures_of(term: object) -> Iterator[FlatComprehension]:
@@ -27,15 +33,15 @@ def _closures_of(term: object) -> Iterator[FlatComprehension]:
 
 
 def refs_in(body: FlatBody) -> Iterator[Ref]:
-    """Yield the references of a body, also those in the bodies of its `every`; one inside another comes first."""
+    """Yield the references of a body, also those in the bodies of its `every`, `and`, `or` and `not`; one inside another comes first."""
     for literal in body:
         if isinstance(literal.expr, nodes.SomeIn):
             yield from _refs_of_iteration(literal.expr)
             continue
         for term in terms_of(literal):
             yield from (part for part in _parts(term) if isinstance(part, Ref))
-        if isinstance(literal.expr, nodes.Every):
-            yield from refs_in(literal.expr.body)  # type: ignore[arg-type]
+        for inner in _bodies_of(literal):
+            yield from refs_in(inner)
 
 
 def _refs_of_iteration(expr: nodes.SomeIn) -> Iterator[Ref]:

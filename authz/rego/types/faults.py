@@ -29,9 +29,10 @@ class Fault:
     details: tuple[str, ...]
     location: Location
     of_unknown: bool = False
+    help: str | None = None
 
     def diagnostic(self) -> Diagnostic:
-        return Diagnostic(errors.TYPE, self.message, self.location, details=self.details)
+        return Diagnostic(errors.TYPE, self.message, self.location, help=self.help, details=self.details)
 
 
 def no_match(left: Type | None, right: Type | None, location: Location) -> Fault:
@@ -78,7 +79,9 @@ def not_a_collection(step: Step, have: Type | None) -> Fault:
     if not isinstance(have, FunctionType):
         return Fault(f"undefined ref: {step.text}", details, ref.location)
     shown = ref.args[:-1] if ref.args and isinstance(ref.args[-1], Var) and ref.args[-1].name == ANY_KEY else ref.args
-    return Fault(f"function {ref_text(ref.head, shown, step.sources)} used as reference, not called", details, ref.location)
+    name = ref_text(ref.head, shown, step.sources)
+    help = f"call it: `{ref_text(ref.head, ref.args[: step.index], step.sources)}({', '.join('…' for _ in have.params)})`"
+    return Fault(f"function {name} used as reference, not called", details, ref.location, help=help)
 
 
 def not_a_member(step: Step, have: Type | None, want: Type | None, one_of: Sequence[Value]) -> Fault:

@@ -8,7 +8,7 @@ from authz.rego.errors import CompileError
 from authz.rego.formatting import Target, format_source
 from tests.rego.formatting.cases import Case, cases
 
-AS_OPA = [*cases("terms", "collections", "bodies", "rules", "comments", "imports")]
+AS_OPA = [*cases("terms", "collections", "bodies", "rules", "comments", "imports", "logical")]
 KEPT = [*cases("kept")]
 """OPA's text of these means something else, does not parse, or lacks a comment."""
 
