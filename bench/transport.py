@@ -24,10 +24,10 @@ from bench.grpc_load import Load, run_load
 from bench.lab.process import ManagedProcess
 from bench.lab.upstream import REPOSITORY
 from bench.lab.waiting import wait_until
+from bench.measure import pinned
 from bench.record import Figures
 
 IN_FLIGHT: Final = 16
-TARGET_RATIO: Final = 5.0
 TRANSPORTS: Final = ("ngh2", "grpcio")
 _TICKS_S: Final = os.sysconf("SC_CLK_TCK")
 
@@ -36,7 +36,7 @@ def run(*, is_quick: bool = False) -> Figures:
     """Load both transports by turns; return rates, latencies, cost a check and the median of the ratios of each pair."""
     pairs, seconds = (3, 1.0) if is_quick else (9, 3.0)
     server_core, *others = sorted(os.sched_getaffinity(0))
-    with _served(server_core) as (process, addresses), _pinned(others[-1:] or [server_core]):
+    with _served(server_core) as (process, addresses), pinned(others[-1:] or [server_core]):
         rounds = [{name: _round(process.pid, addresses[name], seconds) for name in TRANSPORTS} for _ in range(pairs)]
     figures: Figures = {name: _median([one[name] for one in rounds]) for name in TRANSPORTS}
     ratios = [one["ngh2"]["per_second"] / one["grpcio"]["per_second"] for one in rounds]
@@ -62,17 +62,6 @@ def _served(core: int) -> Iterator[tuple[ManagedProcess, dict[str, str]]]:
 def _is_up(process: ManagedProcess, target: Path) -> bool:
     process.require_running()
     return target.exists()
-
-
-@contextmanager
-def _pinned(cores: list[int]) -> Iterator[None]:
-    """Keep this process off the server's core meanwhile."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _round(pid: int, address: str, seconds: float) -> dict[str, float]:
