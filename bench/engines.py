@@ -1,8 +1,8 @@
 """Other implementations of Rego, each in a process of its own: it is native code that may crash, and has threads.
 
 Run as a module this is that process: `python -m bench.engines NAME`, a policy as one line of JSON, then lines of `[KIND, CALLS]`.
-It answers the first with `true`, each other with the microseconds that a call took. An engine that can compile beforehand and take
-the input separately is only timed while it evaluates; OPA's library cannot.
+It answers the first with the kinds of requests that it does not decide as it should, each other with the microseconds that a call
+took. An engine that can compile beforehand and take the input separately is only timed while it evaluates; OPA's library cannot.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def engine(name: str, case: Case, kinds: tuple[str, ...]) -> Iterator[dict[str, 
     process = subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         requests = {kind: case.requests[kind] for kind in kinds}
-        _asked(process, name, [case.source, case.data, requests])
+        wrong = _asked(process, name, [case.source, case.data, requests])
+        if wrong:
+            raise RuntimeError(f"{name} decides otherwise on a request of kind `{wrong[0]}`")
         yield {kind: _take(process, name, kind) for kind in kinds}
     finally:
         process.kill()
@@ -114,7 +116,9 @@ def _has_opa() -> bool:
     return importlib.util.find_spec("tests") is not None and importlib.import_module("tests.rego.oracle").oracle_tool() is not None
 
 
-_START: Final = {REGO_CPP: _rego_cpp, REGORUS: _regorus, OPA: _opa}
+ENGINES: Final = {REGO_CPP: _rego_cpp, REGORUS: _regorus, OPA: _opa}
+"""Every engine that is known here, installed or not, and what hands a policy over to it."""
+
 _IS_THERE: Final[dict[str, Callable[[], bool]]] = {
     REGO_CPP: lambda: importlib.util.find_spec("regopy") is not None,
     REGORUS: lambda: importlib.util.find_spec("regorus") is not None,
@@ -137,11 +141,9 @@ def main(name: str) -> None:
     output = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what an engine itself prints
     source, data, requests = json.loads(sys.stdin.readline())
-    prepare = _START[name](source, data)
-    for kind, documents in requests.items():
-        if prepare(documents[0])() != (kind != MISS):
-            raise RuntimeError(f"{name} decides otherwise on a request of kind `{kind}`")
-    print("true", file=output, flush=True)
+    prepare = ENGINES[name](source, data)
+    wrong = [kind for kind, documents in requests.items() if prepare(documents[0])() != (kind != MISS)]
+    print(json.dumps(wrong), file=output, flush=True)
     turns = {kind: cycle(documents) for kind, documents in requests.items()}
     for line in sys.stdin:
         kind, calls = json.loads(line)

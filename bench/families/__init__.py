@@ -22,6 +22,6 @@ FAMILIES: Final = {family.name: family for family in (*SCALE, *JOINS, *SHAPES)}
 """Every family by its name."""
 
 __all__ = [
-    "ENTRYPOINT", "FAMILIES", "FIRST", "JOINS", "KINDS", "LAST", "MISS", "MIXED", "SCALE", "SHAPES", "SPREAD", "VARIETY", "Case", "Family",
-    "Floor",
+    "ENTRYPOINT", "EQUALITY", "EQUAL_GRANTS", "FAMILIES", "FIRST", "JOINS", "KINDS", "LAST", "MISS", "MIXED", "SCALE", "SHAPES", "SPREAD",
+    "VARIETY", "Case", "Family", "Floor",
 ]  # fmt: skip
