@@ -13,7 +13,8 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import joins, micro, scale, shapes, small, through_envoy, transport
+from bench import joins, micro, scale, shapes, small, transport
+from bench.load import activation, rates
 from bench.plot import draw
 from bench.record import RESULTS, Figures, Origin, Record
 from bench.report import show
@@ -26,7 +27,8 @@ BENCHES: Final[dict[str, Callable[..., Figures]]] = {
     "scale": scale.run,
     "joins": joins.run,
     "transport": transport.run,
-    "envoy": through_envoy.run,
+    "load": rates.run,
+    "activation": activation.run,
 }
 
 

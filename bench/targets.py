@@ -29,6 +29,13 @@ SMALL_RATIO: Final = 3.0
 SMALL_EXTRA_US: Final = 2.0
 """A small policy may take this many times what it takes by hand, and this much besides."""
 
+ADDED_P95_MS: Final = 1.0
+PROMISED_RATE: Final = 2_000
+SWAP_RATIO: Final = 2.0
+"""What the p99 of checks may be during a swap, in p99 of quiet time."""
+SWAPS_RATIO: Final = 1.1
+"""The resident memory after many swaps, in that after a tenth of them."""
+
 
 class Target(NamedTuple):
     """What has to be reached, with the figure that was measured, and whether it was."""
@@ -109,6 +116,19 @@ def _joins(figures: Figures) -> Iterator[Target]:
             yield _at_most(f"{family}: {figures[what]:,} {what} compiled", row["cpu_s"], limit, " s")
 
 
+def _load(figures: Figures) -> Iterator[Target]:
+    for way, row in figures["quiet"].items():
+        if way.startswith("ngh2") and way.endswith(f" {PROMISED_RATE}/s"):
+            yield _at_most(f"{way}: added p95", row["added_p95_ms"], ADDED_P95_MS, " ms")
+
+
+def _activation(figures: Figures) -> Iterator[Target]:
+    yield _at_most("p99 of checks during a swap over quiet", figures["activation"]["swap"]["p99_ratio"], SWAP_RATIO, " times")
+    memory = figures["memory"]
+    early = memory[f"after_{max(1, memory['swaps'] // 10)}_mb"]
+    yield _at_most("memory after all swaps over a tenth of them", memory["most_of_second_half_mb"] / early, SWAPS_RATIO, " times")
+
+
 _TARGETS: Final[dict[str, Callable[[Figures], Iterator[Target]]]] = {
     "micro": _micro,
     "transport": _transport,
@@ -116,4 +136,6 @@ _TARGETS: Final[dict[str, Callable[[Figures], Iterator[Target]]]] = {
     "shapes": _shapes,
     "small": _small,
     "joins": _joins,
+    "load": _load,
+    "activation": _activation,
 }

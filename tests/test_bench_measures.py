@@ -187,6 +187,11 @@ def compiled_in(rows: float, rules: float) -> Figures:
     return {"rows": 1, "rules": 1, "joins": {"a": {"cpu_s": rows}}, "policies": {"b": {"cpu_s": rules}}}
 
 
+def swapped(ratio: float, most_mb: float) -> Figures:
+    memory = {"swaps": 100, "after_10_mb": 100.0, "most_of_second_half_mb": most_mb}
+    return {"activation": {"swap": {"p99_ratio": ratio}}, "memory": memory}
+
+
 @pytest.mark.parametrize(
     ("name", "figures", "expected"),
     [
@@ -202,7 +207,10 @@ def compiled_in(rows: float, rules: float) -> Figures:
         ("small", {"policies": {"a": {"by_hand_us": 1.0, "decision_us": 5.1}}}, [False]),
         ("joins", compiled_in(5.0, 10.0), [True, True]),
         ("joins", compiled_in(5.1, 10.1), [False, False]),
-        ("envoy", {}, []),
+        ("load", {"quiet": {"ngh2-3-rules, 2000/s": {"added_p95_ms": 1.0}, "ngh2-3-rules, 4000/s": {"added_p95_ms": 9.0}}}, [True]),
+        ("load", {"quiet": {"ngh2-3-rules, 2000/s": {"added_p95_ms": 1.1}}}, [False]),
+        ("activation", swapped(2.0, 110.0), [True, True]),
+        ("activation", swapped(2.1, 111.0), [False, False]),
     ],
 )
 def test_a_missed_target_is_seen(name: str, figures: Figures, expected: list[bool]) -> None:

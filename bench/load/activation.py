@@ -95,8 +95,6 @@ def activation(rules: int, rate: float, *, swaps: int, quiet_s: float) -> Figure
         return pace.run(_under_load(Swapper(authz, policy, case.source), case.requests[LAST][0], rate, swaps, quiet_s))
 
 
-
-
 async def _under_load(swapper: Swapper, document: Any, rate: float, swaps: int, quiet_s: float) -> Figures:
     http = document["attributes"]["request"]["http"]
     payload, address = realistic(Check(http["method"], http["path"])).encode(), f"{LOOPBACK}:{swapper.authz.port}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from time import perf_counter
 from typing import Final, cast
 
@@ -25,6 +26,7 @@ class _Pool:
         self.request = request
         self.paced = paced
         self.free: list[_Connection] = []
+        self.all_answered = asyncio.Event()
         self.waiting: deque[float] = deque()
 
     def send(self, due: float) -> None:
@@ -39,6 +41,12 @@ class _Pool:
             connection.send(self.waiting.popleft())
         else:
             self.free.append(connection)
+            self.finish()
+
+    def finish(self) -> None:
+        """Say so if everything that was sent is answered."""
+        if len(self.paced.answers) == len(self.paced.late):
+            self.all_answered.set()
 
 
 class _Connection(asyncio.Protocol):
@@ -76,9 +84,10 @@ async def paced_http(port: int, request: Request, context: ssl.SSLContext | None
     pool = _Pool(encode(request), paced)
     opened = [(await loop.create_connection(lambda: _Connection(pool), LOOPBACK, port, ssl=context))[1] for _ in range(CONNECTIONS)]
     await pace(pool.send, rate, goes_on, paced)
-    deadline = perf_counter() + GRACE_S
-    while len(paced.answers) < len(paced.late) and perf_counter() < deadline:
-        await asyncio.sleep(0.01)
+    pool.all_answered.clear()  # it was so now and then
+    pool.finish()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(pool.all_answered.wait(), GRACE_S)
     for connection in opened:
         connection.abort()
     paced.require_right(f"{request.method} {request.path} at {rate:g}/s")

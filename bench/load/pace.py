@@ -75,7 +75,7 @@ async def pace(send: Callable[[float], None], rate: float, goes_on: GoesOn, pace
         if not goes_on(number / rate):
             break
         due = begin + number / rate
-        while (ahead := due - perf_counter()) > 0:
+        while (ahead := due - perf_counter()) > 0:  # noqa: ASYNC110 - a timer may come early
             await asyncio.sleep(ahead)
         if number % 64 == 0:
             await asyncio.sleep(0)  # answers are read also while requests are late
