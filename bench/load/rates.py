@@ -52,7 +52,7 @@ def run(*, is_quick: bool = False) -> Figures:
     """Load every way at every rate by turns; latencies in milliseconds, processor time in shares of a core, memory in megabytes."""
     if is_quick:
         return measure((200,), (200,), rules=500, rounds=1, seconds=1.0)
-    return measure(RATES, SWAP_RATES, rules=RULES, rounds=3, seconds=4.0)
+    return measure(RATES, SWAP_RATES, rules=RULES, rounds=3, seconds=2.0)
 
 
 def measure(rates: Sequence[int], swap_rates: Sequence[int], *, rules: int, rounds: int, seconds: float) -> Figures:
