@@ -105,7 +105,7 @@ class VersionStore:
         try:
             for bundle in version.bundles:
                 path = self._blobs / bundle.digest
-                if not path.exists():
+                if not path.exists() or _digest(path.read_bytes()) != bundle.digest:
                     _write(path, archives[bundle.name])
             names = self._names()
             number = 1 + max((_number(name) for name in names), default=0)
@@ -132,10 +132,8 @@ class VersionStore:
             content = path.read_bytes()
         except OSError as error:
             raise _failed(path, error) from error
-        if hashlib.sha256(content).hexdigest() != bundle.digest:
-            raise StoreError(
-                f"{path}: does not have the digest that it is named by", help="remove the file: it was damaged or tampered with"
-            )
+        if _digest(content) != bundle.digest:
+            raise StoreError(f"{path}: does not have the digest that it is named by", help="it was damaged or tampered with: remove it")
         return content
 
     def _names(self) -> list[str]:
@@ -150,7 +148,7 @@ class VersionStore:
             with open(path, "rb") as file:
                 record = msgspec.json.decode(file.read(MAX_VERSION_BYTES), type=_Record)
             text = bytes(record.version)
-            return msgspec.json.decode(text, type=Version) if hashlib.sha256(text).hexdigest() == record.sha256 else None
+            return msgspec.json.decode(text, type=Version) if _digest(text) == record.sha256 else None
         except (OSError, msgspec.MsgspecError):
             return None
 
@@ -186,7 +184,11 @@ class VersionStore:
 
 def _encoded(version: Version) -> bytes:
     text = msgspec.json.encode(version)
-    return msgspec.json.encode(_Record(hashlib.sha256(text).hexdigest(), msgspec.Raw(text)))
+    return msgspec.json.encode(_Record(_digest(text), msgspec.Raw(text)))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _number(name: str) -> int:

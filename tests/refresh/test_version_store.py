@@ -105,6 +105,12 @@ def test_a_damaged_archive_is_not_returned(store: VersionStore, directory: Path,
         store.archives(saved)
 
 
+def test_a_damaged_archive_is_written_anew(store: VersionStore, directory: Path) -> None:
+    saved = save(store, 1, a=b"AA")
+    (directory / "blobs" / saved.bundles[0].digest).write_bytes(b"XX")
+    assert store.archives(save(store, 2, a=b"AA")) == {"a": b"AA"}
+
+
 def test_a_version_file_that_is_cut_or_edited_anywhere_is_no_version(store: VersionStore, directory: Path) -> None:
     older = save(store, 1, a=b"A1")
     save(store, 2, a=b"A2")
@@ -115,7 +121,7 @@ def test_a_version_file_that_is_cut_or_edited_anywhere_is_no_version(store: Vers
         assert store.versions() == [older]
     for place in range(len(text)):
         newest.write_bytes(text[:place] + bytes([text[place] ^ 1]) + text[place + 1 :])
-        assert store.versions() in ([older], [*store.versions()[:0], older])
+        assert store.versions() == [older]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
