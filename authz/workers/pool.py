@@ -72,6 +72,8 @@ class Pool:
         try:
             await asyncio.gather(*(self._start(number) for number in range(count)))
             keepers += (asyncio.create_task(self._keep(number)) for number in range(count))
+            for keeper in keepers:
+                keeper.add_done_callback(_tell_if_dead)
             yield
         finally:
             self._is_draining = True
@@ -196,6 +198,11 @@ class Pool:
                 log(logger, "error", "a worker is stuck and is ended", pid=worker.pid, silent_s=SILENCE_S)
                 break
         return loop.time() - began
+
+
+def _tell_if_dead(keeper: asyncio.Task[None]) -> None:
+    if not keeper.cancelled() and keeper.exception() is not None:
+        logger.error("a defect of authz: a worker is not looked after any more", exc_info=keeper.exception())
 
 
 async def _prepare(worker: Connection, swap: int, compiled: Compiled) -> Prepared | WorkerError:
