@@ -32,6 +32,7 @@ PollInterval = Annotated[float, msgspec.Meta(ge=MIN_POLL_S, le=MAX_DURATION_S)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_CACHE_ENTRIES)]
 RequestCount = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 WaitingCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 ByteCount = Annotated[int, msgspec.Meta(ge=0, le=2**30)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -101,6 +102,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     entrypoint: Text = "envoy/authz/allow"
     v0_compatible: bool = False
     drain_s: Duration = 10.0
+    workers: WorkerCount = 1
     identity: IdentitySettings = IdentitySettings()
     cache: CacheSettings = CacheSettings()
     reload: ReloadSettings = ReloadSettings()
@@ -126,6 +128,8 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
     config = _convert(document, "flags")
     if not config.policies:
         raise ConfigError("no policy path was given", help="name a directory: `authz serve policies/`")
+    if config.workers > 1 and config.transport != "ngh2":
+        raise ConfigError("field `workers`: only the `ngh2` transport has several", help="leave out `transport`, or `workers`")
     if not config.addr:
         raise ConfigError("no address to serve on was given: field `addr` is empty")
     return config

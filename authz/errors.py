@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     POLICY_SOURCE = "policy_source"
     POLICY_COMPILE = "policy_compile"
     ACTIVATION = "activation"
+    PERSISTENCE = "persistence"
     IDENTITY = "identity"
     WIRE = "wire"
 

@@ -18,6 +18,7 @@ _FIELDS: Final = {
     "addr": "addr",
     "admin_addr": "admin_addr",
     "transport": "transport",
+    "workers": "workers",
     "entrypoint": "entrypoint",
     "v0_compatible": "v0_compatible",
     "xfcc_mode": "identity.xfcc_mode",
@@ -38,6 +39,7 @@ _FIELDS: Final = {
 @click.option("--addr", multiple=True, metavar="HOST:PORT|unix:PATH", help="Serve checks here; repeatable.  [default: 127.0.0.1:9191]")
 @click.option("--admin-addr", metavar="HOST:PORT", help="Serve metrics, health and status here.  [default: 127.0.0.1:8181]")
 @click.option("--transport", type=click.Choice(["ngh2", "grpcio"]), help="The gRPC server.  [default: ngh2]")
+@click.option("--workers", type=int, metavar="N", help="Processes that answer checks.  [default: 1]")
 @click.option("--entrypoint", metavar="PATH", help="The rule that decides.  [default: envoy/authz/allow]")
 @click.option("--v0-compatible", is_flag=True, default=None, help="Read policies as Rego v0.")
 @click.option(

@@ -1,6 +1,6 @@
-"""A compiled policy's last step: from the worker's bytes to the snapshot that decides.
+"""A compiled policy's last step: from the compile worker's bytes to a snapshot that can decide.
 
-Builds beside the event loop and swaps on it. What a snapshot is, is the PDP's.
+Builds beside the event loop. What a snapshot is, is the PDP's; who makes it decide is another's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from authz import rego
 from authz.identity import IdentityConfig
-from authz.pdp import PDP, CacheConfig, Responses, Snapshot
+from authz.pdp import CacheConfig, Responses, Snapshot
 from authz.refresh.messages import Compiled
 
 
@@ -28,19 +28,16 @@ class SnapshotSettings:
     responses: Responses | None = None
 
 
-class Activation:
-    """Activates compiled policies, and tells `on_active` when one is active."""
+class SnapshotBuilder:
+    """Builds snapshots of compiled policies."""
 
-    def __init__(self, pdp: PDP, settings: SnapshotSettings, now_ns: Callable[[], int], on_active: Callable[[], None]) -> None:
-        self._pdp = pdp
+    def __init__(self, settings: SnapshotSettings, now_ns: Callable[[], int]) -> None:
         self._settings = settings
         self._now_ns = now_ns
-        self._on_active = on_active
 
-    async def activate(self, compiled: Compiled) -> None:
-        """Make `compiled` the policy that decides; raises AuthzError and changes nothing if it cannot."""
-        self._pdp.activate(await asyncio.to_thread(self._build, compiled))
-        self._on_active()
+    async def build(self, compiled: Compiled) -> Snapshot:
+        """Return the snapshot, built in another thread; raises AuthzError."""
+        return await asyncio.to_thread(self._build, compiled)
 
     def _build(self, compiled: Compiled) -> Snapshot:
         settings = self._settings

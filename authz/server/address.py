@@ -124,7 +124,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class BoundSocket:
-    """A listening socket and the address it really has."""
+    """A socket that listens or is about to, and the address it really has."""
 
     socket: socket.socket
     address: Address
@@ -140,7 +140,31 @@ class BoundSocket:
 def bind(address: Address) -> BoundSocket:
     """Return a listening, non-blocking socket; AddressError when the address is busy or unusable."""
     try:
-        return _bind_unix(address) if isinstance(address, UnixAddress) else _bind_tcp(address)
+        bound = _bind_unix(address) if isinstance(address, UnixAddress) else _bind_tcp(address)
+        try:
+            bound.socket.listen(LISTEN_BACKLOG)
+        except OSError:
+            bound.release()
+            raise
+    except OSError as error:
+        raise _unusable(address, error) from error
+    return bound
+
+
+def bind_shared(address: Address, count: int) -> list[BoundSocket]:
+    """Return a bound socket for each of several processes; connections are refused until one of them listens.
+
+    TCP sockets share the port (SO_REUSEPORT, socket(7)): the kernel spreads connections over them. Of a Unix socket there is one,
+    which all of them have. Raises AddressError, also if somebody else has the port: sharing it with a stranger would
+    give him a part of the checks.
+    """
+    try:
+        if isinstance(address, UnixAddress):
+            return [_bind_unix(address)] * count
+        first = _bind_tcp(address)
+        first.release()
+        assert isinstance(first.address, TcpAddress)
+        return [_bind_tcp(first.address, is_shared=True) for _ in range(count)]
     except OSError as error:
         raise _unusable(address, error) from error
 
@@ -151,17 +175,18 @@ def _unusable(address: Address, error: OSError) -> AddressError:
     return AddressError(f"cannot listen on `{address}`: {cause}", help=_HELP.get(error.errno or 0, _FORMS))
 
 
-def _bind_tcp(address: TcpAddress) -> BoundSocket:
+def _bind_tcp(address: TcpAddress, *, is_shared: bool = False) -> BoundSocket:
     family, host = _resolve(address)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Half-open connections of a peer that has vanished would otherwise stay for ever; inherited by what is accepted.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if not address.host else 1)
         listener.bind((host, address.port))
-        listener.listen(LISTEN_BACKLOG)
         listener.setblocking(False)
     except OSError:
         listener.close()
@@ -187,7 +212,6 @@ def _bind_unix(address: UnixAddress) -> BoundSocket:
                 os.unlink(address.path)
             listener.bind(address.path)
             os.chmod(address.path, UNIX_SOCKET_MODE)  # before `listen`, so nobody connects in between
-        listener.listen(LISTEN_BACKLOG)
         listener.setblocking(False)
     except BaseException:
         listener.close()

@@ -31,7 +31,7 @@ MAX_REQUEST_BYTES: Final = 1024
 class AdminView(Protocol):
     """What the admin server is told by the process it belongs to."""
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
 
     def is_ready(self) -> bool:
@@ -40,7 +40,7 @@ class AdminView(Protocol):
     def sources(self) -> Sequence[RefreshStatus]:
         """Return the state of every policy source."""
 
-    def active_policy(self) -> dict[str, Any]:
+    async def active_policy(self) -> dict[str, Any]:
         """Describe the active policy; `revision` is None without one."""
 
 
@@ -60,7 +60,7 @@ class _Routes:
         self._view = view
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._view.render_metrics(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return web.Response(body=await self._view.render_metrics(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def health(self, request: web.Request) -> web.Response:
         """Answer as OPA's `/health`: 200 `{}`, or 500 with an error (OPA docs, REST API, health)."""
@@ -77,7 +77,7 @@ class _Routes:
         return _json({"ready": is_ready}, 200 if is_ready else 503)
 
     async def active_policy(self, _request: web.Request) -> web.Response:
-        return _json({**self._view.active_policy(), "sources": [_source(status) for status in self._view.sources()]})
+        return _json({**await self._view.active_policy(), "sources": [_source(status) for status in self._view.sources()]})
 
 
 def _asks(request: web.Request, *names: str) -> bool:

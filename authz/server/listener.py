@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 from authz.server.address import Address, BoundSocket, bind
-from authz.server.limits import CANCEL_TIMEOUT_S, SWEEP_INTERVAL_S, Limits
+from authz.server.limits import CANCEL_TIMEOUT_S, LISTEN_BACKLOG, SWEEP_INTERVAL_S, Limits
 from authz.server.protocol import Connections, GrpcProtocol
 from authz.server.rpc import Service
 from authz.server.runtime import Runtime
@@ -37,11 +37,16 @@ async def serve(service: Service, addresses: Sequence[Address], bounds: Limits |
     bound: list[BoundSocket] = []
     try:
         bound.extend(bind(address) for address in addresses)
-        return await _Server.start(service, bound, bounds or Limits())
+        return await serve_bound(service, bound, bounds)
     except BaseException:
         for one in bound:
             one.release()
         raise
+
+
+async def serve_bound(service: Service, bound: Sequence[BoundSocket], bounds: Limits | None = None) -> GrpcServer:
+    """Start serving on sockets that are bound; they are the server's then, which closes them when it drains."""
+    return await _Server.start(service, list(bound), bounds or Limits())
 
 
 class _Server:
@@ -61,7 +66,7 @@ class _Server:
         server = cls(service, bound, connections)
         factory: Callable[[], GrpcProtocol] = lambda: GrpcProtocol(connections)  # noqa: E731 - asyncio wants a factory
         for one in bound:
-            server._listeners.append(await server._loop.create_server(factory, sock=one.socket))
+            server._listeners.append(await server._loop.create_server(factory, sock=one.socket, backlog=LISTEN_BACKLOG))
         return server
 
     @property

@@ -37,14 +37,17 @@ class Histogram:
         self.counts[bisect_left(self.bounds_ns, elapsed_ns)] += 1
         self.sum_ns += elapsed_ns
 
-    def family(self, name: str, help: str, labels: dict[str, str] | None = None) -> HistogramMetricFamily:
-        """Render as a Prometheus family of one series."""
-        labels = labels or {}
-        family = HistogramMetricFamily(name, help, labels=list(labels))
-        total = 0
-        buckets = []
-        for bound, count in zip((*map(str, self.bounds_s), "+Inf"), self.counts, strict=True):
-            total += count
-            buckets.append((bound, total))
-        family.add_metric(list(labels.values()), buckets, sum_value=self.sum_ns / 1e9)
-        return family
+
+def family(  # noqa: PLR0913 - what a Prometheus family of one series is made of
+    name: str, help: str, bounds_s: Sequence[float], counts: Sequence[int], sum_ns: int, labels: dict[str, str] | None = None
+) -> HistogramMetricFamily:
+    """Return counts by bounds as a Prometheus family of one series."""
+    labels = labels or {}
+    rendered = HistogramMetricFamily(name, help, labels=list(labels))
+    total = 0
+    buckets = []
+    for bound, count in zip((*map(str, bounds_s), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((bound, total))
+    rendered.add_metric(list(labels.values()), buckets, sum_value=sum_ns / 1e9)
+    return rendered

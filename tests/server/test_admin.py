@@ -23,7 +23,7 @@ class FakeView:
         self._sources = sources
         self._ready = ready
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         return b"authz_policy_active 1.0\n"
 
     def is_ready(self) -> bool:
@@ -32,7 +32,7 @@ class FakeView:
     def sources(self) -> Sequence[RefreshStatus]:
         return self._sources
 
-    def active_policy(self) -> dict[str, Any]:
+    async def active_policy(self) -> dict[str, Any]:
         return {"revision": "r1"}
 
 

@@ -19,7 +19,7 @@ from authz.errors import Reason
 from authz.identity import IdentityConfig
 from authz.outbound.sender import Sender
 from authz.pdp import PDP, CacheConfig
-from authz.refresh.activation import Activation, SnapshotSettings
+from authz.refresh.activation import SnapshotBuilder, SnapshotSettings
 from authz.refresh.messages import Compiled
 from authz.server import GrpcServer, serve, waiting_checks
 from authz.server.address import parse_address
@@ -50,14 +50,12 @@ class Scene:
         self.counters = CheckCounters()
         self.waiting = WaitingChecks(self.pdp, sender)
         self.service = CheckService(self.pdp, self.counters, self.waiting)
-        self.activation = Activation(
-            self.pdp, SnapshotSettings("envoy/authz/allow", IdentityConfig(), CacheConfig(), sender), lambda: 7, lambda: None
-        )
+        self.builder = SnapshotBuilder(SnapshotSettings("envoy/authz/allow", IdentityConfig(), CacheConfig(), sender), lambda: 7)
         self.channel: Any = None
         self.server: GrpcServer
 
     async def activate(self, source: str, revision: str = "r1") -> None:
-        await self.activation.activate(Compiled(revision, rego.compile({"p.rego": source}).to_bytes()))
+        self.pdp.activate(await self.builder.build(Compiled(revision, rego.compile({"p.rego": source}).to_bytes())))
 
     async def check(self, path: str = "/x", method: str = "GET", timeout_s: float | None = None) -> CheckResponse:
         call = self.channel.unary_unary(CHECK_METHOD, None, CheckResponse.FromString)

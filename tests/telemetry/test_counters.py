@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from authz.errors import Reason
 from authz.telemetry.counters import OUTCOMES, ActivationCounters, CheckCounters
-from authz.telemetry.histogram import CHECK_BUCKETS_S, Histogram
+from authz.telemetry.histogram import CHECK_BUCKETS_S, Histogram, family
 
 OPA_BUCKETS_S = (1e-6, 5e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 3e-3, 5e-3, 0.1, 1)
 
@@ -24,7 +24,8 @@ def test_a_histogram_renders_cumulative_counts_in_seconds() -> None:
     histogram = Histogram((0.001, 1.0))
     for elapsed_ns in (1, 2_000_000, 3_000_000_000):
         histogram.observe(elapsed_ns)
-    samples = {(sample.name, sample.labels.get("le")): sample.value for sample in histogram.family("x_seconds", "X.").samples}
+    rendered = family("x_seconds", "X.", histogram.bounds_s, histogram.counts, histogram.sum_ns)
+    samples = {(sample.name, sample.labels.get("le")): sample.value for sample in rendered.samples}
     assert samples == {
         ("x_seconds_bucket", "0.001"): 1,
         ("x_seconds_bucket", "1.0"): 2,

@@ -2,39 +2,35 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from authz.errors import Reason
 from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
 from authz.telemetry.histogram import LAG_BUCKETS_S, Histogram
-from authz.telemetry.metrics import Gauges, Metrics, PolicyGauges
+from authz.telemetry.metrics import Metrics, Scrape
+from authz.telemetry.stats import ActivePolicy, Counts, State, Stats
 from tests.test_layering import REPOSITORY
 
-POLICY = PolicyGauges(revision="r1", entrypoint="envoy/authz/allow", rows=7, columns=3, activated_s=1.5, cache_entries=4, cache_evictions=2)
+POLICY = ActivePolicy(revision="r1", entrypoint="envoy/authz/allow", rows=7, columns=3, activated_ns=1_500_000_000, is_cached=True)
 
 
-def gauges(policy: PolicyGauges | None = POLICY) -> Gauges:
-    return Gauges(
-        policy,
-        last_refresh_ok=True,
-        in_flight=2,
-        open_connections=3,
-        is_draining=False,
-        log_lines_dropped=1,
-        waiting_checks=4,
-        send_cache_bytes=5,
-    )
-
-
-def rendered(policy: PolicyGauges | None = POLICY) -> str:
-    checks, activations = CheckCounters(), ActivationCounters()
+def stats(policy: ActivePolicy | None = POLICY) -> Stats:
+    checks, sends = CheckCounters(), SendCounters()
     checks.observe(Reason.ALLOWED, "bypass", 20_000)
     checks.observe(Reason.NO_POLICY, "bypass", 2_000)
-    activations.count("activated")
-    sends = SendCounters()
     sends.by_outcome["timeout"] += 1
     sends.by_cache["hit"] += 1
-    return Metrics(checks, activations, sends, Histogram(LAG_BUCKETS_S), lambda: gauges(policy)).render().decode()
+    counts = Counts.of(checks, sends, Histogram(LAG_BUCKETS_S), cache_evictions=2, log_lines_dropped=1)
+    state = State(in_flight=2, open_connections=3, waiting_checks=4, send_cache_bytes=5, cache_entries=4)
+    return Stats(17, counts, state, policy, cpu_s=1.5, resident_bytes=1000)
+
+
+def rendered(*processes: Stats, retired: Counts | None = None) -> str:
+    activations = ActivationCounters()
+    activations.count("activated")
+    scrape = Scrape(processes or (stats(),), True, False, worker_restarts=3, retired=retired or Counts())
+    return Metrics(activations).render(scrape).decode()
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -65,8 +61,26 @@ def test_only_allowed_counts_as_an_allow() -> None:
     assert outcomes == {reason.value: "allow" if reason is Reason.ALLOWED else "deny" for reason in Reason}
 
 
+def test_processes_are_added_up_with_what_those_that_are_gone_have_counted() -> None:
+    found = samples(rendered(stats(), stats(), retired=stats().counts))
+    assert found["authz_decisions_total", (("outcome", "allow"), ("reason", "allowed"))] == 3
+    assert found["authz_check_duration_seconds_count", ()] == 6
+    assert found["authz_check_duration_seconds_sum", ()] == 66e-6
+    assert found["authz_checks_in_flight", ()] == 4
+    assert found["authz_http_send_requests_total", (("outcome", "timeout"),)] == 3
+    assert found["authz_workers", ()] == 2
+    assert found["authz_worker_restarts_total", ()] == 3
+    assert found["authz_worker_resident_memory_bytes", (("worker", "1"),)] == 1000
+
+
+def test_of_processes_that_disagree_the_older_policy_is_shown() -> None:
+    newer = msgspec.structs.replace(POLICY, revision="r2", activated_ns=2_000_000_000)
+    found = samples(rendered(stats(newer), stats(POLICY), stats(None)))
+    assert [dict(labels)["revision"] for name, labels in found if name == "authz_policy_info"] == ["r1"]
+
+
 def test_without_a_policy_there_are_no_series_of_one() -> None:
-    found = samples(rendered(None))
+    found = samples(rendered(stats(None)))
     assert found["authz_policy_active", ()] == 0
     assert not any(name == "authz_policy_info" for name, _ in found)
 
