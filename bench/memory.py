@@ -18,7 +18,7 @@ import authz.app  # noqa: F401 - everything that a serving process has loaded
 from authz import rego
 from authz.identity import IdentityConfig
 from authz.pdp import PDP, CacheConfig
-from authz.refresh.activation import Activation, SnapshotSettings
+from authz.refresh.activation import SnapshotBuilder, SnapshotSettings
 from authz.refresh.messages import Compiled
 from bench.families import ENTRYPOINT
 from bench.lab.upstream import REPOSITORY
@@ -41,16 +41,20 @@ def memory_of(path: Path) -> dict[str, float]:
 
 async def _measure(path: Path) -> dict[str, float]:
     settings = SnapshotSettings(ENTRYPOINT, IdentityConfig(), CacheConfig())
-    activation = Activation(PDP(), settings, time_ns, lambda: None)
+    pdp, builder = PDP(), SnapshotBuilder(settings, time_ns)
+
+    async def activate(compiled: Compiled) -> None:
+        pdp.activate(await builder.build(compiled))
+
     small = rego.compile({"small.rego": _SMALL}).to_bytes()
-    await activation.activate(Compiled("small", small))
+    await activate(Compiled("small", small))
     before = resident_mb()
-    await activation.activate(_compiled("large", path))
+    await activate(_compiled("large", path))
     figures = {"added_mb": resident_mb() - before, "peak_added_mb": peak_mb() - before}
     for swap in range(SWAPS):
-        await activation.activate(Compiled(f"small {swap}", small))
+        await activate(Compiled(f"small {swap}", small))
         if swap + 1 < SWAPS:
-            await activation.activate(_compiled(f"large {swap}", path))
+            await activate(_compiled(f"large {swap}", path))
     await asyncio.get_running_loop().shutdown_default_executor()  # a replaced policy is freed in a thread
     return {**figures, "left_mb": resident_mb() - before}
 
