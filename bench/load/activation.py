@@ -85,7 +85,7 @@ def run(*, is_quick: bool = False) -> Figures:
     """Measure; latencies in milliseconds, ratios of the swaps to the quiet time before each, memory in megabytes."""
     if is_quick:
         return {"activation": activation(500, 200.0, swaps=1, quiet_s=1.0), "memory": memory(200, swaps=3)}
-    return {"activation": activation(RULES, RATE, swaps=7, quiet_s=5.0), "memory": memory(SWAP_RULES, swaps=100)}
+    return {"activation": activation(RULES, RATE, swaps=7, quiet_s=5.0), "memory": memory(SWAP_RULES, swaps=30)}
 
 
 def activation(rules: int, rate: float, *, swaps: int, quiet_s: float) -> Figures:

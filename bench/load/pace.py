@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import selectors
 import statistics
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
@@ -85,8 +86,27 @@ async def pace(send: Callable[[float], None], rate: float, goes_on: GoesOn, pace
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a load on a loop whose timers are exact: select(2) takes microseconds, where epoll and uvloop round up to milliseconds."""
-    with _without_collections(), asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+    with (
+        _without_collections(),
+        _real_time(),
+        asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner,
+    ):
         return runner.run(main)
+
+
+@contextmanager
+def _real_time() -> Iterator[None]:
+    """Run before everybody else, where that is permitted.
+
+    The load stands for callers on other machines. One that waits for a core of this one measures its own lateness, not an answer's.
+    """
+    before = os.sched_getscheduler(0)
+    with suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, before, os.sched_param(0))
 
 
 @contextmanager
