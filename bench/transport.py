@@ -24,20 +24,19 @@ from bench.grpc_load import Load, run_load
 from bench.lab.process import ManagedProcess
 from bench.lab.upstream import REPOSITORY
 from bench.lab.waiting import wait_until
+from bench.measure import pinned
 from bench.record import Figures
 
 IN_FLIGHT: Final = 16
-TARGET_RATIO: Final = 5.0
 TRANSPORTS: Final = ("ngh2", "grpcio")
-_TICKS_S: Final = os.sysconf("SC_CLK_TCK")
 
 
 def run(*, is_quick: bool = False) -> Figures:
     """Load both transports by turns; return rates, latencies, cost a check and the median of the ratios of each pair."""
     pairs, seconds = (3, 1.0) if is_quick else (9, 3.0)
     server_core, *others = sorted(os.sched_getaffinity(0))
-    with _served(server_core) as (process, addresses), _pinned(others[-1:] or [server_core]):
-        rounds = [{name: _round(process.pid, addresses[name], seconds) for name in TRANSPORTS} for _ in range(pairs)]
+    with _served(server_core) as (process, addresses), pinned(others[-1:] or [server_core]):
+        rounds = [{name: _round(process, addresses[name], seconds) for name in TRANSPORTS} for _ in range(pairs)]
     figures: Figures = {name: _median([one[name] for one in rounds]) for name in TRANSPORTS}
     ratios = [one["ngh2"]["per_second"] / one["grpcio"]["per_second"] for one in rounds]
     costs = [one["grpcio"]["server_cpu_us"] / one["ngh2"]["server_cpu_us"] for one in rounds]
@@ -64,22 +63,11 @@ def _is_up(process: ManagedProcess, target: Path) -> bool:
     return target.exists()
 
 
-@contextmanager
-def _pinned(cores: list[int]) -> Iterator[None]:
-    """Keep this process off the server's core meanwhile."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _round(pid: int, address: str, seconds: float) -> dict[str, float]:
+def _round(process: ManagedProcess, address: str, seconds: float) -> dict[str, float]:
     load = Load(CHECK_METHOD, subject.requests(subject.allowed())[0], in_flight=IN_FLIGHT, seconds=seconds, warm_up_s=0.3)
-    before = _cpu_s(pid)
+    before = process.cpu_s()
     result = uvloop.run(run_load(address, load))
-    spent_s = _cpu_s(pid) - before
+    spent_s = process.cpu_s() - before
     if result.failed or not result.calls:
         raise RuntimeError(f"{result.failed} of {result.calls} checks failed at {address}")
     # The warm-up is in the processor time, so it is spread over the calls of the whole run.
@@ -91,12 +79,6 @@ def _round(pid: int, address: str, seconds: float) -> dict[str, float]:
         "p95_ms": result.p95_ms,
         "p99_ms": result.p99_ms,
     }
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used, user and system (proc(5), stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_S
 
 
 def _median(rounds: list[dict[str, float]]) -> dict[str, float]:

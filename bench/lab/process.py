@@ -16,6 +16,9 @@ STOP_TIMEOUT_S: Final = 20.0
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _LIBC: Final = ctypes.CDLL(None) if sys.platform == "linux" else None
 
+_TICKS_S: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_MB: Final = os.sysconf("SC_PAGE_SIZE") / 1e6
+
 _running: set[ManagedProcess] = set()
 
 
@@ -58,6 +61,15 @@ class ManagedProcess:
     @property
     def exit_code(self) -> int | None:
         return self._popen.poll()
+
+    def cpu_s(self) -> float:
+        """Return the processor time that it has used, user and system (proc(5), stat)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_S
+
+    def resident_mb(self) -> float:
+        """Return its resident memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE_MB
 
     def signal(self, number: int) -> None:
         """Send a signal to the process itself, not to its children."""
