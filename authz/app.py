@@ -50,6 +50,9 @@ class StartError(AuthzError):
 
 def run(config: Config) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
+    for field in ("bundles", "discovery", "status"):
+        if getattr(config, field):
+            raise ConfigError(f"field `{field}`: `authz serve` does not talk to control planes", help="name directories of policies")
     paths = _existing(config.policies)
     addresses = [parse_address(text) for text in config.addr]
     log_writer = configure_logs(config.log.format, config.log.level)
