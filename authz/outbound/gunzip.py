@@ -9,6 +9,7 @@ from typing import Final
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _BLOCK_BYTES: Final = 16_384  # unpacked at once: what is left over after a member is copied, and there may be many members
 _STEP_BYTES: Final = 2**20  # the most that one step may make of a block: other threads run in between
+_HEAD_BYTES: Final = 4096
 
 
 class GunzipError(Exception):
@@ -37,3 +38,11 @@ def gunzip(data: bytes | bytearray, max_bytes: int) -> bytes:
     if not member.eof:
         raise GunzipError("unexpected EOF")
     return body.getvalue()
+
+
+def gunzip_head(data: bytes) -> bytes:
+    """Return the first few bytes of what was gzipped. Raises GunzipError."""
+    try:
+        return zlib.decompressobj(_GZIP).decompress(data[:_HEAD_BYTES], _HEAD_BYTES)
+    except zlib.error:
+        raise GunzipError("gzip: invalid header") from None
