@@ -27,7 +27,7 @@ from authz.services.oauth2 import Oauth2
 from authz.services.proxies import proxies_of
 from authz.services.settings import KeySettings, ServiceSettings, TlsSettings
 from authz.services.tls import ServiceTls
-from authz.services.transport import MAX_SMALL_BODY_BYTES, Answer, Limits, Request, Transport
+from authz.services.transport import DEFAULT_LIMITS, MAX_SMALL_BODY_BYTES, Answer, Limits, Request, Transport
 
 MAX_REDIRECTS: Final = 10
 OPA_VERSION: Final = "1.20.2"

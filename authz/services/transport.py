@@ -18,6 +18,7 @@ from aiohttp.resolver import ThreadedResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from authz.outbound import urls
 from authz.outbound.failures import reason
 from authz.outbound.gunzip import GunzipError, GunzipTooLargeError, gunzip, gunzip_head
 from authz.services.errors import Failure, ServiceError
@@ -111,18 +112,21 @@ class Transport:
         """Have the head of the answer meanwhile; the connection is free, or closed, afterwards."""
         assert self._session is not None
         proxy = self._proxies.proxy_for(request.url)
+        proof = None if proxy is None else urls.credentials(proxy)
+        for_proxy = {} if proof is None else {"Proxy-Authorization": proof}
+        is_tunnel = request.url.scheme == "https"
         context = await self._tls.context()
         try:
             async with asyncio.timeout(request.header_timeout_s):
                 response = await self._session.request(
                     request.method,
                     request.url,
-                    headers={"Accept-Encoding": "identity", **request.headers},
+                    headers={"Accept-Encoding": "identity", **request.headers, **({} if is_tunnel else for_proxy)},
                     data=request.body or None,
                     allow_redirects=False,
                     ssl=context,
                     proxy=None if proxy is None else proxy.with_user(None),
-                    proxy_auth=None if proxy is None else aiohttp.BasicAuth.from_url(proxy),
+                    proxy_headers=for_proxy if is_tunnel and for_proxy else None,
                 )
         except TimeoutError:
             raise ServiceError(Failure.TIMEOUT, f"no answer within {request.header_timeout_s:g} s") from None
