@@ -75,7 +75,7 @@ def _refuse_changes(own: Document, discovered: Document, before: ControlPlane) -
         raise SettingsError("there is no `discovery` in the boot configuration")
     name = settings.service
     services = _part(discovered, "services")
-    if name in services and _service(name, services) != _service(name, _part(own, "services")):
+    if name is not None and name in services and _service(name, services) != _service(name, _part(own, "services")):
         raise SettingsError("updates to the discovery service are not allowed")
     for key, value in _part(discovered, "keys").items():
         if settings.signing is not None and key in before.keys and value != _part(own, "keys")[key]:
