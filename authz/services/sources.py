@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Final
 
 from authz.services.client import ServiceClient
-from authz.services.downloader import Fetched
+from authz.services.downloader import Downloader, Fetched
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
+from authz.watcher import Watcher
 
 MAX_ARCHIVE_BYTES: Final = 2**28
 """The most that an archive may take, packed. A larger `size_limit_bytes` that was configured raises it."""
+
+FILE_POLL_S: Final = 5.0
+"""How often a file is looked at besides the kernel's notifications."""
 
 _STEP_BYTES: Final = 2**18
 _NOT_MODIFIED: Final = 304
@@ -71,6 +75,13 @@ class FileSource:
         except OSError as error:
             raise ServiceError(Failure.FILE, f"{self._path}: {(error.strerror or str(error)).lower()}") from None
         return content.getvalue(), digest.hexdigest()
+
+
+async def follow(path: Path, downloader: Downloader, poll_s: float = FILE_POLL_S) -> None:
+    """Trigger a file's downloader whenever the file may have changed, until cancelled."""
+    watcher = await Watcher.start([path], poll_s, file_stamps)
+    async for _ in watcher.changes():
+        downloader.trigger()
 
 
 def file_stamps(paths: Sequence[Path]) -> Hashable:

@@ -18,7 +18,7 @@ from authz.services.downloads import Activated, BundleState, Download, Outcome, 
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
 from authz.services.schedule import after_failure_s, after_success_s
-from authz.services.sources import FileSource, ServiceSource
+from authz.services.sources import FileSource, ServiceSource, follow
 from tests.outbound.upstream import Upstream, run, until, upstream
 from tests.services.control_plane import ANOTHER, ARCHIVE, archive, client, scripted
 from tests.services.test_client import free_port
@@ -416,6 +416,23 @@ def test_a_file_is_a_source_as_well(tmp_path: Path) -> None:
             await downloader.refresh()
         assert policy.contents == [ARCHIVE, ANOTHER]
         assert downloader.state.error.message == f"{file}: larger than 100 bytes"
+
+    run(test())
+
+
+def test_a_file_that_is_replaced_is_read_again(tmp_path: Path) -> None:
+    async def test() -> None:
+        file, policy = tmp_path / "bundle.tar.gz", Policy()
+        file.write_bytes(ARCHIVE)
+        downloader = Downloader(DownloadSettings(NAME, None, str(file)), FileSource(file), policy.deliver)
+        following = asyncio.create_task(follow(file, downloader, 0.1))
+        async with running(downloader):
+            await until(lambda: len(policy.downloads) == 1)
+            (tmp_path / "new").write_bytes(ANOTHER)
+            (tmp_path / "new").rename(file)
+            await until(lambda: len(policy.downloads) == 2)
+        following.cancel()
+        assert policy.contents == [ARCHIVE, ANOTHER]
 
     run(test())
 
