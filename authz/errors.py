@@ -29,6 +29,7 @@ class ErrorCode(StrEnum):
     ADDRESS = "address"
     POLICY_SOURCE = "policy_source"
     POLICY_COMPILE = "policy_compile"
+    BUNDLE = "bundle"
     ACTIVATION = "activation"
     PERSISTENCE = "persistence"
     IDENTITY = "identity"

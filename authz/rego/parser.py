@@ -40,6 +40,15 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query", grammar
     return query
 
 
+def package_of(file: str, source: str, rego_version: int = 1) -> tuple[str, ...]:
+    """Return the path of a module's package, whatever follows it. Raises CompileError."""
+    parser = HeaderParser(file, source, rego_version)
+    try:
+        return parser.package()[0]
+    except Failure as failure:
+        raise parser.error([failure]) from None
+
+
 def parse_header(package: str | None, imports: Iterable[str], rego_version: int = 1) -> nodes.Module:
     """Parse what a query is to stand below: the path of a package and imports, each without its keyword. Raises CompileError."""
     found: list[nodes.Import] = []
