@@ -22,10 +22,9 @@ from authz.config import Config, ConfigError
 from authz.decider import SWITCH_INTERVAL_S, Decider
 from authz.errors import AuthzError
 from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.files import printable
+from authz.refresh.files import fingerprint, printable
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse
 from authz.refresh.refresher import Refresher
-from authz.refresh.watcher import Watcher
 from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
 from authz.server.signals import Signals
@@ -33,6 +32,7 @@ from authz.server.view import Deciding, ProcessView
 from authz.telemetry.counters import ActivationCounters
 from authz.telemetry.logs import LogWriter, configure_logs, log
 from authz.telemetry.stats import Counts, Stats
+from authz.watcher import Watcher
 from authz.workers.pool import Pool
 
 EXIT_ABORTED: Final = 1
@@ -50,6 +50,9 @@ class StartError(AuthzError):
 
 def run(config: Config) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
+    for field in ("bundles", "discovery", "status"):
+        if getattr(config, field):
+            raise ConfigError(f"field `{field}`: `authz serve` does not talk to control planes", help="name directories of policies")
     paths = _existing(config.policies)
     addresses = [parse_address(text) for text in config.addr]
     log_writer = configure_logs(config.log.format, config.log.level)
@@ -155,7 +158,7 @@ class App:
         if not self._config.reload.watch:
             yield
             return
-        watcher = await Watcher.start(self._paths, self._config.reload.poll_s)
+        watcher = await Watcher.start(self._paths, self._config.reload.poll_s, fingerprint)
         async with _running(self._follow(watcher)):
             yield
 

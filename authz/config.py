@@ -1,6 +1,6 @@
 """What an operator can set: one frozen value, read once from file and flags.
 
-Reads no environment and is handed down piecewise by `app`; nobody below that sees it.
+The environment is an operand. The value is handed down piecewise by `app`; nobody below that sees it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from authz.bundle.yaml_text import parse_yaml
 from authz.errors import AuthzError, ErrorCode
 from authz.identity import XfccMode
 from authz.rego.pending import MAX_REQUESTS
+from authz.services.conversion import Section, SettingsError, convert
+from authz.services.resolution import resolve
+from authz.services.settings import ControlPlaneSettings
+from authz.services.substitution import substitute
 from authz.telemetry.logs import LogFormat, LogLevel
 
 MAX_CONFIG_BYTES: Final = 2**20
@@ -43,18 +47,14 @@ class ConfigError(AuthzError):
     code = ErrorCode.CONFIG
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A part of the configuration: a name that is not known is an error, not a default."""
-
-
-class IdentitySettings(_Section, frozen=True, forbid_unknown_fields=True):
+class IdentitySettings(Section, frozen=True, forbid_unknown_fields=True):
     """Whom to believe about the caller (`authz.identity.IdentityConfig`)."""
 
     xfcc_mode: XfccMode = XfccMode.APPEND_FORWARD
     trusted_proxies: tuple[Text, ...] = ()
 
 
-class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class CacheSettings(Section, frozen=True, forbid_unknown_fields=True):
     """The decision cache; `size` 0 turns it off. `allow_ttl_s` 0: what was allowed is not remembered."""
 
     size: Count = 8192
@@ -62,7 +62,7 @@ class CacheSettings(_Section, frozen=True, forbid_unknown_fields=True):
     allow_ttl_s: DurationOrNone = 0.0
 
 
-class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class ReloadSettings(Section, frozen=True, forbid_unknown_fields=True):
     """How policy directories are kept up to date."""
 
     watch: bool = True
@@ -70,7 +70,7 @@ class ReloadSettings(_Section, frozen=True, forbid_unknown_fields=True):
     compile_timeout_s: Duration = 60.0
 
 
-class HttpSendSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class HttpSendSettings(Section, frozen=True, forbid_unknown_fields=True):
     """What policies may ask others (`authz.outbound.settings.SendSettings`); no allowed host turns `http.send` off."""
 
     allow_hosts: tuple[Text, ...] = ()
@@ -85,14 +85,14 @@ class HttpSendSettings(_Section, frozen=True, forbid_unknown_fields=True):
     max_cache_bytes: ByteCount = 2**24
 
 
-class LogSettings(_Section, frozen=True, forbid_unknown_fields=True):
+class LogSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Log lines on stderr."""
 
     format: LogFormat = "text"
     level: LogLevel = "info"
 
 
-class Config(_Section, frozen=True, forbid_unknown_fields=True):
+class Config(ControlPlaneSettings, frozen=True, forbid_unknown_fields=True):
     """Everything `authz serve` needs to know."""
 
     policies: tuple[Text, ...] = ()
@@ -115,12 +115,12 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
         return 0 if self.v0_compatible else 1
 
 
-def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
+def load_config(file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
     """Return the configuration of `file` with `flags` on top; raises ConfigError.
 
-    `flags` holds what was given, by dotted field name (`cache.size`).
+    `flags` holds what was given, by dotted field name (`cache.size`); `environment` is what `${NAME}` in the file stands for.
     """
-    document = _read(file) if file is not None else {}
+    document = _read(file, environment or {}) if file is not None else {}
     if file is not None:
         _convert(document, str(file))  # so that the file is blamed for what the file says
     for name, value in flags.items():
@@ -135,13 +135,13 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> Config:
     return config
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:
     try:
         content = file.read_bytes()[: MAX_CONFIG_BYTES + 1]
         if len(content) > MAX_CONFIG_BYTES:
             raise ConfigError(f"{file}: larger than {MAX_CONFIG_BYTES} bytes")
         parse = parse_json if file.suffix == ".json" else parse_yaml
-        document = parse(content.decode("utf-8"))
+        document = parse(substitute(content.decode("utf-8"), environment))
     except OSError as error:
         raise ConfigError(f"{file}: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
@@ -164,17 +164,8 @@ def _put(document: dict[str, Any], path: list[str], value: Any) -> None:
 
 def _convert(document: dict[str, Any], origin: str) -> Config:
     try:
-        return msgspec.convert(document, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{origin}: {_in_our_words(str(error))}") from error
-
-
-def _in_our_words(message: str) -> str:
-    """Turn ``Expected `int`, got `str` - at `$.cache.size` `` into ``field `cache.size`: expected `int`, got `str` ``."""
-    text, _, path = message.partition(" - at `$")
-    text = text[:1].lower() + text[1:]
-    field = path.rstrip("`").lstrip(".")
-    if text.startswith("object contains unknown field"):
-        name = text.split("`")[1]
-        return f"unknown field `{f'{field}.{name}' if field else name}`"
-    return f"field `{field}`: {text}" if field else text
+        config = convert(document, Config)
+        resolve(config)
+    except SettingsError as error:
+        raise ConfigError(f"{origin}: {error.message}", help=error.help) from error
+    return config

@@ -9,6 +9,7 @@ import click
 from authz.cli.group import Group
 
 COMMANDS: Final = {
+    "bundle": "authz.cli.bundle:bundle",
     "check": "authz.cli.check:check",
     "compile": "authz.cli.compile:compile_command",
     "deps": "authz.cli.deps:deps",

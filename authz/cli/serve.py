@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -54,4 +55,4 @@ _FIELDS: Final = {
 def serve(config_file: Path | None, **given: Any) -> None:
     """Answer Envoy's ext_authz checks from the policies at PATH (directories or files)."""
     flags = {_FIELDS[name]: value for name, value in given.items() if value not in (None, ())}
-    sys.exit(app.run(load_config(config_file, flags)))
+    sys.exit(app.run(load_config(config_file, flags, os.environ)))

@@ -6,8 +6,6 @@ Every hop is checked against the allow-list, and dials only addresses that were.
 from __future__ import annotations
 
 import asyncio
-import random
-import zlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +13,9 @@ import aiohttp
 
 from authz.outbound import failures, urls
 from authz.outbound.addresses import CheckedResolver
+from authz.outbound.backoff import delay_s
 from authz.outbound.errors import SendError
+from authz.outbound.gunzip import GunzipError, GunzipTooLargeError, gunzip
 from authz.outbound.hop import Hop
 from authz.outbound.settings import DEFAULT_TIMEOUT_NS, SendSettings
 from authz.outbound.tls import TlsContexts
@@ -28,17 +28,12 @@ MAX_REDIRECTS: Final = 10
 MAX_CONNECTIONS: Final = 100
 """Open connections to all hosts together; requests beyond wait for one, within their time."""
 
-FIRST_DELAY_S: Final = 0.1
 LONGEST_DELAY_S: Final = 60.0
-DELAY_GROWTH: Final = 1.6
-DELAY_JITTER: Final = 0.2
-"""How long retries wait: OPA's numbers."""
+"""How long a retry waits at most: OPA's number."""
 
 # The library adds these by itself where a request does not have them; OPA does not.
 _NOT_ADDED: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _FRAMING: Final = frozenset({"transfer-encoding", "trailer"})
-_GZIP: Final = 16 + zlib.MAX_WBITS
-_BLOCK_BYTES: Final = 16_384  # unpacked at once: what is left over after a member is copied, and there may be many members
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ class HttpClient:
         """Return the answer to a request, made conditional by some headers. Raises SendError; EvalError for an answer that is too large."""
         for attempt in range(request.retries + 1):
             if attempt:
-                await asyncio.sleep(_delay_s(attempt))
+                await asyncio.sleep(delay_s(attempt, LONGEST_DELAY_S))
             try:
                 return await self._attempt(request, conditions)
             except SendError as error:
@@ -146,7 +141,8 @@ class HttpClient:
         try:
             async for chunk in response.content.iter_any():
                 body += chunk
-                self._check_size(len(body), hop)
+                if len(body) > self._settings.max_response_bytes:
+                    raise self._too_large(hop)
         except (aiohttp.ClientError, OSError) as error:
             raise failures.while_reading(error) from None
         headers = _fields(response)
@@ -154,32 +150,21 @@ class HttpClient:
         if hop.asks_for_gzip and body and field(headers, "content-encoding").lower() == "gzip":
             packed = ("content-encoding", "content-length")
             headers = tuple((name, value) for name, value in headers if name not in packed)
-            body = self._unpacked(body, hop)
+            return Response(status, response.status, headers, self._unpacked(body, hop))
         return Response(status, response.status, headers, bytes(body))
 
-    def _unpacked(self, data: bytearray, hop: Hop) -> bytearray:
-        """Return what was gzipped, never more than an answer may have: a few bytes can stand for gigabytes."""
-        body, member = bytearray(), zlib.decompressobj(_GZIP)
-        for start in range(0, len(data), _BLOCK_BYTES):
-            rest = bytes(data[start : start + _BLOCK_BYTES])
-            while rest:
-                if member.eof:
-                    member = zlib.decompressobj(_GZIP)
-                try:
-                    body += member.decompress(rest, self._settings.max_response_bytes - len(body) + 1)
-                except zlib.error:
-                    raise SendError("network", "gzip: invalid header" if not body else "gzip: invalid checksum") from None
-                self._check_size(len(body), hop)
-                rest = member.unused_data
-        if not member.eof:
-            raise SendError("network", "unexpected EOF")
-        return body
+    def _unpacked(self, data: bytearray, hop: Hop) -> bytes:
+        try:
+            return gunzip(data, self._settings.max_response_bytes)
+        except GunzipTooLargeError:
+            raise self._too_large(hop) from None
+        except GunzipError as error:
+            raise SendError("network", str(error)) from None
 
-    def _check_size(self, size: int, hop: Hop) -> None:
-        """Raise EvalError, which no policy can take for an answer, beyond the bound: OPA would have answered with the whole."""
+    def _too_large(self, hop: Hop) -> EvalError:
+        """Return an error that no policy can take for an answer: OPA would have answered with the whole."""
         most = self._settings.max_response_bytes
-        if size > most:
-            raise EvalError(EVAL_CANCEL, f"{HTTP_SEND}: the answer of `{hop.url.raw_host}` is larger than {most} bytes")
+        return EvalError(EVAL_CANCEL, f"{HTTP_SEND}: the answer of `{hop.url.raw_host}` is larger than {most} bytes")
 
 
 @dataclass(slots=True)
@@ -200,13 +185,3 @@ def _fields(response: aiohttp.ClientResponse) -> Fields:
     if field(fields, "pragma") == "no-cache" and not field(fields, "cache-control"):
         fields += (("cache-control", "no-cache"),)
     return tuple(item for item in fields if item[0] not in _FRAMING)
-
-
-def _delay_s(attempt: int) -> float:
-    """Return how long to wait before a retry: not at all before the first, then ever longer."""
-    if attempt == 1:
-        return 0.0
-    delay_s = FIRST_DELAY_S
-    for _ in range(1, attempt):
-        delay_s = min(delay_s * DELAY_GROWTH, LONGEST_DELAY_S)
-    return delay_s * (1 + DELAY_JITTER * (2 * random.random() - 1))  # noqa: S311 - no secret

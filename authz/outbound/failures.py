@@ -20,7 +20,7 @@ _READING: Final = "context deadline exceeded (Client.Timeout or context cancella
 
 def on_the_way(error: Exception, hop: Hop) -> SendError:
     """Return the failure for what ended a request before its answer's headers were there."""
-    return SendError("refused" if _is_forbidden(error) else "network", f"{_where(hop)}: {_reason(error, hop.url)}", is_network=True)
+    return SendError("refused" if _is_forbidden(error) else "network", f"{_where(hop)}: {reason(error, hop.url)}", is_network=True)
 
 
 def in_redirect(error: SendError, hop: Hop) -> SendError:
@@ -57,7 +57,8 @@ def _is_forbidden(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ForbiddenAddressError)
 
 
-def _reason(error: Exception, url: URL) -> str:
+def reason(error: Exception, url: URL) -> str:
+    """Return what ended a request to a URL before its answer's headers were there."""
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return f"tls: failed to verify certificate: x509: {getattr(error.certificate_error, 'verify_message', error.certificate_error)}"

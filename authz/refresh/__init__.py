@@ -1,1 +1,1 @@
-"""Keeping what decides up to date: policy directories today; one poller, one watcher, one activator."""
+"""Keeping what decides up to date: policy directories today; one refresher, one activation."""

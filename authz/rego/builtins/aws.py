@@ -1,20 +1,18 @@
 """`providers.aws.sign_req`: signing a request as AWS wants it (Signature Version 4), without sending it.
 
-Owns the canonical form of a request, the signing key and the headers (AWS documentation,
-"Create a signed AWS API request"). The time is an operand; no clock is read.
+Owns the operands and their errors; the signature itself is `sigv4`'s. The time is an operand; no clock is read.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from authz.rego.builtins.http_request import check_parameters
 from authz.rego.builtins.registry import NUMBER, OBJECT, builtin
+from authz.rego.builtins.sigv4 import UNSIGNED_PAYLOAD, AwsKeys, Scope, Signable, sha256_hex, signed_headers
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index
 from authz.rego.render import json_text
@@ -23,28 +21,9 @@ from authz.rego.values import Boolean, Number, Object, Value, type_name
 
 _NAME: Final = "providers.aws.sign_req"
 _REQUIRED: Final = ("aws_access_key", "aws_region", "aws_secret_access_key", "aws_service")
-_HASHED: Final = frozenset({"s3", "glacier"})
-"""Services that want the body's hash as a header."""
-_UNSIGNED: Final = frozenset({"authorization", "user-agent", "x-amzn-trace-id"})
-"""Headers that proxies may change on the way."""
 _EPOCH: Final = datetime(1970, 1, 1)
 _ESCAPED_PATH: Final = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]]|%[0-9A-Fa-f]{2})*")
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-class _Scope(NamedTuple):
-    """What a signature is valid for."""
-
-    timestamp: str
-    region: str
-    service: str
-
-    @property
-    def date(self) -> str:
-        return self.timestamp[:8]
-
-    def __str__(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 @builtin(_NAME, OBJECT, OBJECT, NUMBER, result=OBJECT)
@@ -64,8 +43,8 @@ def sign_req(request: Object, config: Object, time_ns: Number) -> Value:
     unsigned = config.get("disable_payload_signing")
     if unsigned is not None and not isinstance(unsigned, Boolean):
         raise _refused(2, "invalid value for 'disable_payload_signing' in AWS config")
-    body_hash = "UNSIGNED-PAYLOAD" if unsigned else hashlib.sha256(_body(request)).hexdigest()
-    scope = _Scope(_timestamp(nanoseconds), _text(config["aws_region"]), _text(config["aws_service"]))
+    body_hash = UNSIGNED_PAYLOAD if unsigned else sha256_hex(_body(request))
+    scope = Scope(_timestamp(nanoseconds), _text(config["aws_region"]), _text(config["aws_service"]))
     signed = _signed_headers(request, headers, config, scope, body_hash)
     return Object({**request, "headers": signed})
 
@@ -105,36 +84,12 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _signed_headers(request: Object, headers: Object, config: Object, scope: _Scope, body_hash: str) -> Object:
+def _signed_headers(request: Object, headers: Object, config: Object, scope: Scope, body_hash: str) -> Object:
     """Return the request's headers with those that AWS wants and the signature of both."""
     host, path, query = _parsed(_text(request["url"]))
     given = {_text(name): _text(value) for name, value in headers.items()}
-    wanted = {"host": host, "x-amz-date": scope.timestamp}
-    if scope.service in _HASHED:
-        wanted["x-amz-content-sha256"] = body_hash
-    token = _text(config.get("aws_session_token"))
-    if token:
-        wanted["x-amz-security-token"] = token
-    # OPA signs what the request says where it already has one of these headers, and yet sends its own.
-    covered = wanted | {name.lower(): value for name, value in given.items() if name.lower() not in _UNSIGNED}
-    names = ";".join(sorted(covered))
-    lines = [_text(request["method"]), path, query, *(f"{name}:{covered[name]}" for name in sorted(covered)), "", names, body_hash]
-    signature = _signature("\n".join(lines), scope, _text(config["aws_secret_access_key"]))
-    credential = f"Credential={_text(config['aws_access_key'])}/{scope}"
-    authorization = f"AWS4-HMAC-SHA256 {credential},SignedHeaders={names},Signature={signature}"
-    return Object({**given, "Authorization": authorization, **wanted})
-
-
-def _signature(canonical: str, scope: _Scope, secret: str) -> str:
-    digest = hashlib.sha256(_bytes(canonical)).hexdigest()
-    key = _bytes("AWS4" + secret)
-    for part in (scope.date, scope.region, scope.service, "aws4_request"):
-        key = _mac(key, part)
-    return _mac(key, f"AWS4-HMAC-SHA256\n{scope.timestamp}\n{scope}\n{digest}").hex()
-
-
-def _mac(key: bytes, message: str) -> bytes:
-    return hmac.digest(key, _bytes(message), "sha256")
+    keys = AwsKeys(_text(config["aws_access_key"]), _text(config["aws_secret_access_key"]), _text(config.get("aws_session_token")))
+    return Object(signed_headers(Signable(_text(request["method"]), host, path, query, body_hash), given, keys, scope))
 
 
 def _parsed(url: str) -> tuple[str, str, str]:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.rego.builtins.as_json import NOW_NS, call, failure
 
-SECRET = "a secret of at least thirty-two octets"  # noqa: S105
+SECRET = "a secret of at least thirty-two octets"
 NOW = NOW_NS // 10**9
 UNVERIFIED = [False, {}, {}]
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 from watchfiles import Change, awatch
-
-from authz.refresh.files import Fingerprint, fingerprint
 
 QUIET_MS: Final = 50
 """A change is reported once nothing has changed for this long: editors and `git` write in bursts."""
@@ -31,32 +29,36 @@ CONFIG_MAP_LINK: Final = "..data"
 
 Identity: TypeAlias = tuple[int, int] | None
 
+Fingerprint: TypeAlias = Callable[[Sequence[Path]], Hashable]
+"""What tells one state of the files below some paths from the next without reading them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _View:
     roots: tuple[Identity, ...]
-    files: Fingerprint
+    files: Hashable
 
 
 class Watcher:
     """Watches paths from `start` on: every later change is reported at least once."""
 
-    def __init__(self, paths: Sequence[Path], poll_s: float, seen: _View) -> None:
+    def __init__(self, paths: Sequence[Path], poll_s: float, fingerprint: Fingerprint, seen: _View) -> None:
         self._paths = paths
+        self._fingerprint = fingerprint
         self._poll_s = poll_s
         self._seen = seen
 
     @classmethod
-    async def start(cls, paths: Sequence[Path], poll_s: float) -> Self:
+    async def start(cls, paths: Sequence[Path], poll_s: float, fingerprint: Fingerprint) -> Self:
         """Take the first look, which later ones are compared with."""
-        return cls(paths, poll_s, await asyncio.to_thread(_look, paths))
+        return cls(paths, poll_s, fingerprint, await asyncio.to_thread(_look, paths, fingerprint))
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield whenever something below the paths may have changed; never ends by itself."""
         while True:
             async with aclosing(_ticks(self._paths, self._seen.roots, self._poll_s)) as ticks:
                 async for is_told in ticks:
-                    now = await asyncio.to_thread(_look, self._paths)
+                    now = await asyncio.to_thread(_look, self._paths, self._fingerprint)
                     is_new, is_elsewhere = now != self._seen, now.roots != self._seen.roots
                     self._seen = now
                     if is_told or is_new:
@@ -94,7 +96,7 @@ def _is_relevant(_change: Change, path: str) -> bool:
     return name == CONFIG_MAP_LINK or not name.startswith(".")
 
 
-def _look(paths: Sequence[Path]) -> _View:
+def _look(paths: Sequence[Path], fingerprint: Fingerprint) -> _View:
     return _View(tuple(map(_identity, paths)), fingerprint(paths))
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from authz.refresh import watcher
-from authz.refresh.watcher import Watcher
+from authz import watcher
+from authz.refresh.files import fingerprint
+from authz.watcher import Watcher
 from tests.serving import replace_atomically, write
 
 PATIENCE_S = 30.0
@@ -24,7 +25,7 @@ def watch_while(paths: list[Path], poll_s: float, *steps: Callable[[], object]) 
     """Take each step and wait for it to be reported."""
 
     async def take_them() -> None:
-        watching = await Watcher.start(paths, poll_s)
+        watching = await Watcher.start(paths, poll_s, fingerprint)
         async with aclosing(watching.changes()) as changes:
             for step in steps:
                 step()
@@ -45,7 +46,7 @@ def test_an_edit_is_told_by_the_kernel(tmp_path: Path) -> None:
             await asyncio.to_thread(told.wait, OFTEN_S)
 
     async def wait_for_news() -> None:
-        watching = await Watcher.start([tmp_path], NEVER_S)
+        watching = await Watcher.start([tmp_path], NEVER_S, fingerprint)
         editing = asyncio.create_task(keep_editing())
         async with aclosing(watching.changes()) as changes, asyncio.timeout(PATIENCE_S):
             await anext(changes)

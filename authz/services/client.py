@@ -1,0 +1,158 @@
+"""A client of one service: its URL, headers and credentials on every request, an error for every answer that is none.
+
+Follows redirects on the same server only, so that credentials never reach another. Knows nothing of what is asked for.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Self
+
+from yarl import URL
+
+from authz import __version__
+from authz.outbound import urls
+from authz.outbound.errors import SendError
+from authz.services.aws import AwsSigning
+from authz.services.aws_sources import key_sources
+from authz.services.credentials import Anonymous, Bearer, Credentials, with_headers
+from authz.services.errors import Failure, ServiceError
+from authz.services.oauth2 import Oauth2
+from authz.services.proxies import proxies_of
+from authz.services.settings import KeySettings, ServiceSettings, TlsSettings
+from authz.services.tls import ServiceTls
+from authz.services.transport import DEFAULT_LIMITS, MAX_SMALL_BODY_BYTES, Answer, Limits, Request, Transport
+
+MAX_REDIRECTS: Final = 10
+OPA_VERSION: Final = "1.20.2"
+"""The OPA whose protocols these are: control planes read it in the User-Agent."""
+
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+_MACHINE: Final = platform.machine()
+USER_AGENT: Final = f"Open Policy Agent/{OPA_VERSION} ({sys.platform}, {_ARCHITECTURES.get(_MACHINE, _MACHINE)}) authz/{__version__}"
+
+_NOT_MODIFIED: Final = 304
+_UNAUTHORIZED: Final = frozenset({401, 403})
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_KEEPS_METHOD: Final = frozenset({307, 308})
+
+
+class ServiceClient:
+    """Asks one service, while it is entered."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        keys: Mapping[str, KeySettings],
+        environment: Mapping[str, str],
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.settings = settings
+        proxies = proxies_of(environment)
+        self._transport = Transport(ServiceTls(settings), proxies, limits)
+        # Others that are asked for proof are not the service: our certificate is not for them, and the system's authorities count.
+        self._others = Transport(ServiceTls(_without_identity(settings)), proxies, limits)
+        self._credentials = _credentials(settings, keys, environment, self._others)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self._transport)
+        await self._stack.enter_async_context(self._others)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def get(self, path: str, headers: Mapping[str, str], *, max_bytes: int, header_timeout_s: float | None = None) -> Answer:
+        """Return an archive: an answer of status 200 or 304. Raises ServiceError."""
+        timeout_s = header_timeout_s or self.settings.response_header_timeout_seconds
+        request = Request("GET", self._url(path), headers, max_bytes=max_bytes, header_timeout_s=timeout_s, is_archive=True)
+        answer = await self._ask(request)
+        if answer.status not in (200, _NOT_MODIFIED):
+            raise self._failed(answer)
+        return answer
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Send a body, which an answer of status 2xx acknowledges. Raises ServiceError."""
+        timeout_s = self.settings.response_header_timeout_seconds
+        answer = await self._ask(Request("POST", self._url(path), headers, body, MAX_SMALL_BODY_BYTES, timeout_s))
+        if not 200 <= answer.status < 300:
+            raise self._failed(answer)
+        return answer
+
+    def _url(self, path: str) -> URL:
+        try:
+            return urls.parse(f"{self.settings.url.rstrip('/')}/{path.strip('/')}", "GET")
+        except SendError as error:
+            raise ServiceError(Failure.PROTOCOL, error.message) from None
+
+    async def _ask(self, request: Request) -> Answer:
+        """Ask, and ask again where redirects lead on the same server."""
+        authorization = urls.credentials(request.url)
+        headers = {"User-Agent": USER_AGENT, **({"Authorization": authorization} if authorization else {}), **request.headers}
+        request = with_headers(replace(request, url=request.url.with_user(None), headers=headers), **self.settings.headers)
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = await self._transport.send(await self._credentials.authorize(request))
+            location = answer.headers.get("Location", "")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            request = _redirected(request, answer.status, location)
+        raise ServiceError(Failure.REDIRECT, f"stopped after {MAX_REDIRECTS} redirects")
+
+    def _failed(self, answer: Answer) -> ServiceError:
+        if answer.status in _UNAUTHORIZED:
+            self._credentials.refused()
+        help = "see the service's `credentials`" if answer.status in _UNAUTHORIZED else None
+        text = f"server replied with {answer.reason or answer.status}"
+        return ServiceError(Failure.STATUS, text, http_code=answer.status, retry_after_s=_retry_after_s(answer), help=help)
+
+
+def _redirected(request: Request, status: int, location: str) -> Request:
+    try:
+        url = urls.parse(urls.joined(request.url, location), request.method)
+    except SendError as error:
+        raise ServiceError(Failure.REDIRECT, error.message, http_code=status) from None
+    if url.origin() != request.url.origin():
+        text = f"the server redirects to another one, {url.origin()}: not followed"
+        raise ServiceError(Failure.REDIRECT, text, http_code=status, help="let the service's `url` be the one that answers")
+    if request.method != "GET" and status not in _KEEPS_METHOD:
+        raise ServiceError(Failure.REDIRECT, f"a {request.method} is redirected with {status}, which would make it a GET", http_code=status)
+    return replace(request, url=url.with_user(None))
+
+
+def _retry_after_s(answer: Answer) -> float | None:
+    """Return the wait that a server asks for, in seconds or until a date."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal():
+        return float(text[:9])
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def _without_identity(settings: ServiceSettings) -> ServiceSettings:
+    tls = TlsSettings(settings.tls.ca_cert, system_ca_required=True)
+    return ServiceSettings(url=settings.url, name=settings.name, allow_insecure_tls=settings.allow_insecure_tls, tls=tls)
+
+
+def _credentials(
+    settings: ServiceSettings, keys: Mapping[str, KeySettings], environment: Mapping[str, str], others: Transport
+) -> Credentials:
+    given = settings.credentials
+    if given.bearer is not None:
+        return Bearer(given.bearer)
+    if given.oauth2 is not None:
+        return Oauth2(given.oauth2, keys, others.send)
+    if given.s3_signing is not None:
+        return AwsSigning(given.s3_signing.service, key_sources(given.s3_signing, environment, others.send))
+    return Anonymous()

@@ -1,0 +1,186 @@
+"""One bundle, kept up to date: asks for it, hands it on, remembers what was activated.
+
+The ETag sent is that of the last *activation*: what was downloaded and not activated is asked for again. Knows nothing of
+what is in an archive but its first bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from time import monotonic, time_ns
+from typing import Final, Protocol, TypeAlias
+
+from authz.services.downloads import BundleState, Download, Outcome, Rejected
+from authz.services.errors import Failure, ServiceError
+from authz.services.resolution import DownloadSettings
+from authz.services.schedule import after_failure_s, after_success_s
+from authz.services.transport import GZIP_MAGIC
+from authz.telemetry.logs import log
+
+logger = logging.getLogger(__name__)
+
+LONG_POLL_TYPE: Final = "application/vnd.openpolicyagent.bundles"
+"""The content type that says: this server holds a request until there is news."""
+
+_SHOWN_BYTES: Final = 16
+
+Deliver: TypeAlias = Callable[[Download], Awaitable[Outcome]]
+Wait: TypeAlias = Callable[[asyncio.Event, float | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a source answered. `content` is None where nothing has changed; an empty `etag` means that none was given."""
+
+    content: bytes | None
+    etag: str
+    content_type: str = ""
+    is_conditional: bool = False
+
+
+class Source(Protocol):
+    """Where a bundle comes from."""
+
+    async def fetch(self, etag: str, wait_s: float | None) -> Fetched:
+        """Return the bundle, if it is not the one of the ETag; hold for news if asked to. Raises ServiceError."""
+
+
+async def wait_for(event: asyncio.Event, seconds: float | None) -> None:
+    """Wait until the event is set, or for so long, by a clock that is never set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+class Downloader:
+    """Keeps one bundle up to date while `run` runs. INVARIANT: `_active_etag` and `_active_digest` are those of the last activation."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators
+        self,
+        settings: DownloadSettings,
+        source: Source,
+        deliver: Deliver,
+        on_state: Callable[[BundleState], None] = lambda _: None,
+        *,
+        etag: str = "",
+        now_ns: Callable[[], int] = time_ns,
+        wait: Wait = wait_for,
+    ) -> None:
+        """Begin with the `etag` of what is active already, if something is."""
+        self.settings = settings
+        self.state = BundleState(settings.name)
+        self._source = source
+        self._deliver = deliver
+        self._on_state = on_state
+        self._now_ns = now_ns
+        self._wait = wait
+        self._is_asked = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._active_etag = etag
+        self._active_digest = b""
+        self._rejected: tuple[bytes, Rejected] | None = None
+        self._is_long_polling = settings.long_polling_s is not None
+        self._failures = 0
+
+    def trigger(self) -> None:
+        """Have `run` ask now instead of later; what was rejected is tried again. Also for `trigger: manual`."""
+        self._rejected = None
+        self._is_asked.set()
+
+    async def run(self) -> None:
+        """Keep the bundle up to date until cancelled."""
+        if self.settings.is_manual:
+            await self._pause(None)
+        while True:
+            delay_s = await self.refresh()
+            await self._pause(None if self.settings.is_manual else delay_s)
+
+    async def _pause(self, seconds: float | None) -> None:
+        await self._wait(self._is_asked, seconds)
+        self._is_asked.clear()
+
+    async def refresh(self) -> float:
+        """Ask once; return the wait before the next time. Failures are in the state and the log."""
+        async with self._lock:
+            begun_s = monotonic()
+            self.state = replace(self.state, requested_ns=self._now_ns())
+            try:
+                is_news = await self._attempt()
+            except ServiceError as error:
+                self._fail(error)
+                delay_s = after_failure_s(self.settings, self._failures, error)
+            else:
+                self._failures = 0
+                self.state = replace(self.state, error=None, errors=())
+                delay_s = after_success_s(
+                    self.settings, is_long_polling=self._is_long_polling, is_news=is_news, took_s=monotonic() - begun_s
+                )
+            self._on_state(self.state)
+            return delay_s
+
+    async def _attempt(self) -> bool:
+        """Ask, and hand on what is new; return whether it was activated. Raises ServiceError."""
+        wait_s = self.settings.long_polling_s if self._is_long_polling else None
+        begun_s = monotonic()
+        fetched = await self._source.fetch(self._active_etag, wait_s)
+        now_ns = self._now_ns()
+        self.state = replace(self.state, answered_ns=now_ns, request_duration_ns=round((monotonic() - begun_s) * 1e9))
+        if fetched.content is None:
+            self._active_etag = fetched.etag or self._active_etag
+            return False
+        self._is_long_polling = self.settings.long_polling_s is not None and fetched.content_type == LONG_POLL_TYPE
+        self.state = replace(self.state, downloaded_ns=now_ns, size=len(fetched.content))
+        return await self._hand_on(fetched, now_ns)
+
+    async def _hand_on(self, fetched: Fetched, now_ns: int) -> bool:
+        content = fetched.content
+        assert content is not None
+        if not content.startswith(GZIP_MAGIC):
+            start = content[:_SHOWN_BYTES].decode("ascii", "backslashreplace")
+            text = f"not a gzip archive (content type `{fetched.content_type}`, starts with `{start}`)"
+            raise ServiceError(Failure.NOT_AN_ARCHIVE, text.replace("\n", " "), http_code=200 if fetched.content_type else None)
+        digest = await asyncio.to_thread(_digest, content)
+        if digest == self._active_digest:  # a server without ETags, or one that restarted
+            self._active_etag = fetched.etag
+            return False
+        outcome = await self._outcome(
+            Download(self.settings.name, content, fetched.etag, fetched.is_conditional, len(content), now_ns), digest
+        )
+        if isinstance(outcome, Rejected):
+            self.state = replace(self.state, errors=outcome.errors)
+            raise ServiceError(Failure.REJECTED, outcome.message)
+        self._active_etag, self._active_digest, self._rejected = fetched.etag, digest, None
+        self.state = replace(self.state, revision=outcome.revision, type=outcome.type, activated_ns=self._now_ns())
+        log(logger, "info", "Bundle loaded and activated successfully.", name=self.settings.name, plugin="bundle", etag=fetched.etag)
+        return True
+
+    async def _outcome(self, download: Download, digest: bytes) -> Outcome:
+        """Return what becomes of a download; bytes that were rejected for good are not tried again until `trigger`."""
+        if self._rejected is not None and self._rejected[0] == digest:
+            return self._rejected[1]
+        try:
+            outcome = await self._deliver(download)
+        except Exception as error:  # whatever goes wrong there, the downloads go on
+            logger.exception("activation failed unexpectedly")
+            return Rejected(f"{type(error).__name__}: {error}", is_final=False)
+        self._rejected = (digest, outcome) if isinstance(outcome, Rejected) and outcome.is_final else None
+        return outcome
+
+    def _fail(self, error: ServiceError) -> None:
+        known = self.state.error
+        self._failures += 1
+        errors = self.state.errors if error.failure is Failure.REJECTED else ()
+        self.state = replace(self.state, error=error, errors=errors)
+        if known is None or (known.failure, known.message) != (error.failure, error.message):  # an unchanged error is no news
+            phrase = "Bundle activation failed" if error.failure is Failure.REJECTED else "Bundle load failed"
+            fields = {"failure": str(error.failure), "http_code": error.http_code, "error": error.message, "help": error.help}
+            log(logger, "error", phrase, name=self.settings.name, plugin="bundle", **fields)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()

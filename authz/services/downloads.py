@@ -1,0 +1,69 @@
+"""What a downloader hands on, what it is told, and how it stands: values. Knows no protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from authz.services.errors import ServiceError
+
+BundleType: TypeAlias = Literal["snapshot", "delta"]
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A bundle's archive as it came. `is_delta_hint`: the server may have answered with a delta; `received_ns` is UNIX time."""
+
+    name: str
+    content: bytes
+    etag: str
+    is_delta_hint: bool
+    size: int
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """The download decides now."""
+
+    revision: str | None = None
+    type: BundleType = "snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The download was not activated. `errors` are OPA's objects; if `is_final`, the same bytes need not be tried again by themselves."""
+
+    message: str
+    errors: tuple[Mapping[str, Any], ...] = ()
+    is_final: bool = True
+
+
+Outcome: TypeAlias = Activated | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class BundleState:
+    """How one bundle stands, as OPA reports it; times are UNIX nanoseconds, 0 for never. `error` is that of the last attempt."""
+
+    name: str
+    revision: str | None = None
+    type: BundleType | None = None
+    size: int = 0
+    requested_ns: int = 0
+    answered_ns: int = 0
+    downloaded_ns: int = 0
+    activated_ns: int = 0
+    request_duration_ns: int = 0
+    error: ServiceError | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether the last attempt succeeded and something is active."""
+        return self.error is None and self.activated_ns > 0
+
+    def is_stale(self, now_ns: int, max_age_s: float | None) -> bool:
+        """Whether nothing was heard of the service for longer than may be."""
+        return max_age_s is not None and now_ns - self.answered_ns > max_age_s * 1e9

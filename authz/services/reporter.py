@@ -1,0 +1,71 @@
+"""Reports of the state on their way to a service and to the console: the newest one only, and nothing waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from authz.services.client import ServiceClient
+from authz.services.errors import ServiceError
+from authz.services.resolution import StatusTarget
+from authz.services.status import Status, status_document
+from authz.telemetry.logs import log
+from authz.telemetry.repeats import RepeatFilter
+
+logger = logging.getLogger(__name__)
+
+CONSOLE_TYPE: Final = "openpolicyagent.org/status"
+_HEADERS: Final = {"Content-Type": "application/json"}
+
+Document: TypeAlias = dict[str, Any]
+
+
+class StatusReporter:
+    """Sends what it was told last, while `run` runs. A report that fails is not repeated: the next one says it all."""
+
+    def __init__(self, target: StatusTarget, client: ServiceClient | None) -> None:
+        self._target = target
+        self._client = client
+        self._latest: Status | None = None
+        self._is_new = asyncio.Event()
+        self._repeats = RepeatFilter()
+        self.sent = 0
+        self.failed = 0
+
+    def update(self, status: Status) -> None:
+        """Have this state reported, in place of one that was not sent yet. Never waits."""
+        self._latest = status
+        if not self._target.is_manual:
+            self._is_new.set()
+
+    def trigger(self) -> None:
+        """Have the newest state reported now: how reports with `trigger: manual` are sent."""
+        if self._latest is not None:
+            self._is_new.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            await self._is_new.wait()
+            self._is_new.clear()
+            assert self._latest is not None
+            document = status_document(self._latest)
+            if self._target.console:
+                log(logger, "info", "Status Log", type=CONSOLE_TYPE, **document)
+            if self._client is not None:
+                await self._send(self._client, document)
+
+    async def _send(self, client: ServiceClient, document: Document) -> None:
+        try:
+            await client.post(self._target.path, msgspec.json.encode(document), _HEADERS)
+            self.sent += 1
+        except ServiceError as error:
+            self.failed += 1
+            held_back = self._repeats.admit(error.message, monotonic())
+            if held_back is not None:
+                fields = {"failure": str(error.failure), "http_code": error.http_code, "error": error.message}
+                log(logger, "warn", "status report not sent", repeated=held_back, **fields)
