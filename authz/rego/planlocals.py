@@ -30,6 +30,19 @@ def used_names(node: object) -> frozenset[str]:
     return frozenset(item.name for item in walk(node) if isinstance(item, p.Local))
 
 
+class UsedNames:
+    """`used_names`, looked up once for each node. The nodes are kept: the identity of one that is gone may be another's."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, frozenset[str]]] = {}
+
+    def __call__(self, node: object) -> frozenset[str]:
+        known = self._known.get(id(node))
+        if known is None:
+            known = self._known[id(node)] = node, used_names(node)
+        return known[1]
+
+
 def free_names(block: p.Block, heads: tuple[p.Atom, ...]) -> tuple[str, ...]:
     """Return the locals and contexts that a nested body takes from outside, sorted."""
     bound: set[str] = set()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, TypeAlias, Union
 
 from authz.rego import plan as p
@@ -22,6 +23,9 @@ _INFIX: Final = {
 }  # fmt: skip
 
 SHOWN_ENTRIES: Final = 8
+
+_PARTS_KEPT: Final = 4096
+"""Columns whose parts are remembered: thousands of rows test the same few."""
 
 SHOWN_CONSTANT: Final = 60
 """Characters of a constant operand that are printed."""
@@ -99,13 +103,11 @@ def operands_of(column: Column) -> tuple[Column, ...]:
     return tuple(operand for operand in found if not isinstance(operand, p.Const))
 
 
-def parts_of(column: Column) -> Iterator[Column]:
-    """Yield the column and every column that is there if it is: what it is computed from, and the paths on the way."""
-    yield column
-    if isinstance(column, InputColumn):
-        yield from (InputColumn(column.path[:size]) for size in range(len(column.path)))
-    for operand in operands_of(column):
-        yield from parts_of(operand)
+@lru_cache(_PARTS_KEPT)
+def parts_of(column: Column) -> tuple[Column, ...]:
+    """Return the column and every column that is there if it is: what it is computed from, and the paths on the way."""
+    prefixes = (InputColumn(column.path[:size]) for size in range(len(column.path))) if isinstance(column, InputColumn) else ()
+    return (column, *prefixes, *(part for operand in operands_of(column) for part in parts_of(operand)))
 
 
 def sources_of(column: Column) -> Iterator[Column]:

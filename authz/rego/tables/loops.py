@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from authz.rego import plan as p
 from authz.rego.lower import ROOT_CONTEXT
-from authz.rego.planlocals import used_names
+from authz.rego.planlocals import UsedNames, used_names
 from authz.rego.planner import Planned
 from authz.rego.program import Path
 from authz.rego.tables.cells import Cell, HasMember, OneOf, equals
@@ -34,6 +34,7 @@ class Iterating(Looking):
     def __init__(self, planned: Planned, world: World, raising: dict[Path, bool], *, looks: bool, enumerates: bool) -> None:
         super().__init__(planned, world, raising, looks=looks)
         self.enumerates = enumerates
+        self.used_names = UsedNames()
         self._choices: dict[tuple[int, int, bool], bool] = {}
         self._uses: dict[tuple[int, int], frozenset[str]] = {}
 
@@ -97,7 +98,7 @@ class Iterating(Looking):
         """Return the reading as one turn of an iteration. Code is held to the turn only if it has the same collection for sure."""
         key, value = pair
         assert isinstance(step.collection, p.Local | p.Const)
-        used = used_names(step.collection)
+        used = self.used_names(step.collection)
         is_loose = not fork.loose.isdisjoint(used)
         fork.cells += cells
         if step.key is not None and key is not None:

@@ -15,7 +15,7 @@ from authz.rego.builtins.regex_syntax import PatternError, rewrite
 from authz.rego.tables.grams import GramIndex
 from authz.rego.tables.indexes import NOTHING, Component
 from authz.rego.tables.pattern_syntax import NotUnderstoodError, Parts, required_text, sequences
-from authz.rego.tables.segments import PathPattern, SegmentTrie, Tester, path_pattern
+from authz.rego.tables.segments import PathPattern, SegmentTrie, Tester, glob_path, path_pattern
 from authz.rego.values import Value
 
 GROUP: Final = 32
@@ -58,7 +58,12 @@ class PatternIndex:
         literals: dict[str, list[str]] = {}
         others: list[str] = []
         distinct = sorted(set(patterns))
+        is_cut_once = delimiters is not None and len(delimiters) == 1
         for pattern in distinct:
+            plain = glob_path(pattern, delimiter) if is_cut_once else None
+            if plain is not None:
+                paths.append((plain, pattern))
+                continue
             found = _sequences(source_of(pattern, delimiters))
             as_paths = _as_paths(found, delimiter)
             if as_paths:

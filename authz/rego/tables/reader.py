@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from authz.rego import plan as p
 from authz.rego.lower import ROOT_CONTEXT
-from authz.rego.planlocals import used_names
 from authz.rego.tables.cells import Cell, is_defined
 from authz.rego.tables.columns import COLUMNS
 from authz.rego.tables.conditions import NEVER, Options, options_of
@@ -46,7 +45,7 @@ class Reader(Iterating):
         expr = step.expr
         is_loose = False
         if reading.loose or reading.assumed:
-            used = used_names(expr)
+            used = self.used_names(expr)
             is_loose = not reading.loose.isdisjoint(used)
             reading.assume(step.name, reading.grounds(used))
         if is_loose:
@@ -86,7 +85,7 @@ class Reader(Iterating):
         if options is NEVER or not options:
             return ()
         _forget_truth(cond, reading)
-        used = used_names(cond) if frame.is_own and (reading.loose or reading.assumed) else frozenset()
+        used = self.used_names(cond) if frame.is_own and (reading.loose or reading.assumed) else frozenset()
         is_covered = frame.is_own and reading.loose.isdisjoint(used)
         grounds = reading.grounds(used)
         count = len(options)

@@ -6,6 +6,7 @@ begin at the beginning of a text, and of which no part but the last can take a d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -84,6 +85,28 @@ def path_pattern(sequence: Parts, delimiter: str) -> PathPattern:
     if anything is None and ends:
         return PathPattern((*segments, _segment(last, delimiter)), None)
     return PathPattern(segments, _tail(last, anything, ends=ends))
+
+
+_PLAIN_GLOB: Final = re.compile(r"[^?\[\]{}\\\ud800-\udfff]*")
+
+
+def glob_path(pattern: str, delimiter: str) -> PathPattern | None:
+    """Return what `path_pattern` makes of a glob cut at one delimiter, if it is plain: segments that are texts or `*`, a `**` at the end.
+
+    A shortcut for what most path patterns of base data are: with 100,000 of them, reading the regular expressions that globs stand
+    for was a third of an activation (bench `joins`, grants by glob).
+    """
+    if delimiter == "*" or _PLAIN_GLOB.fullmatch(pattern) is None:
+        return None
+    *pieces, last = pattern.split(delimiter)
+    tail = Tail(last[:-2]) if last.endswith("**") else None
+    if tail is None:
+        pieces.append(last)
+    elif "*" in tail.text:
+        return None
+    if any("*" in piece and piece != "*" for piece in pieces):
+        return None
+    return PathPattern(tuple(Segment() if piece == "*" else Segment(piece) for piece in pieces), tail)
 
 
 def _literal(text: str) -> list[Part]:

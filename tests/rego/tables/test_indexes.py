@@ -19,6 +19,9 @@ from authz.rego.tables.dimensions import Dimension, filing, kind_of
 from authz.rego.tables.expressions import apply
 from authz.rego.tables.grams import GramIndex
 from authz.rego.tables.indexes import ClassIndex, PrefixIndex, RangeIndex
+from authz.rego.tables.pattern_syntax import sequences
+from authz.rego.tables.patterns import source_of
+from authz.rego.tables.segments import glob_path, path_pattern
 from authz.rego.values import TRUE, Value, from_json
 from tests.rego.tables.policies import GLOBS, REGEXES
 
@@ -253,3 +256,20 @@ def test_the_shortest_of_many_nested_prefixes_is_found_at_once() -> None:
     index = PrefixIndex(["a" * size for size in range(1, 50)], many=False)
     assert index.select("a" * 10 + "b") == tuple("a" * size for size in range(10, 0, -1))
     assert index.select("b") == ()
+
+
+@given(st.text(alphabet="ab*/.é", max_size=12), st.sampled_from(["/", ".", "*"]))
+def test_a_plain_glob_is_the_path_that_its_regular_expression_is(pattern: str, delimiter: str) -> None:
+    found = glob_path(pattern, delimiter)
+    if found is not None:
+        assert [found] == [path_pattern(parts, delimiter) for parts in sequences(source_of(pattern, delimiter))]
+
+
+@pytest.mark.parametrize("pattern", ["", "/", "/v1/users/7", "/v1/*/orders", "*", "**", "/v1/**", "/v1/us**", "/*/*/", "é/*"])
+def test_plain_globs_take_the_shortcut(pattern: str) -> None:
+    assert glob_path(pattern, "/") is not None
+
+
+@pytest.mark.parametrize("pattern", ["/a*/b", "/**/b", "/v1/{a,b}", "/[ab]", "/a?", "\\*", "/***", "/*a**", "\ud800/*"])
+def test_other_globs_do_not(pattern: str) -> None:
+    assert glob_path(pattern, "/") is None
