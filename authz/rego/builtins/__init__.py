@@ -32,8 +32,10 @@ from authz.rego.builtins import (
     templates,
     types,
     units,
+    uri,
     uuid,
     x509,
+    x509_keypair,
 )
 from authz.rego.builtins.registry import BUILTINS, Builtin, EvalContext
 
@@ -72,6 +74,8 @@ __all__ = [
     "templates",
     "types",
     "units",
+    "uri",
     "uuid",
     "x509",
+    "x509_keypair",
 ]

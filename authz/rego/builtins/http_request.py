@@ -10,13 +10,13 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from authz.rego.builtins.go_time import parse_duration
-from authz.rego.builtins.octets import bytes_of, without_surrogates
+from authz.rego.builtins.go_duration import parse_duration
+from authz.rego.builtins.octets import bytes_of
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index
 from authz.rego.pending import HTTP_SEND, HttpRequest, TlsOptions
 from authz.rego.render import json_text, quote, to_text
-from authz.rego.values import FALSE, NULL, TRUE, Boolean, Object, Value, json_key, type_name
+from authz.rego.values import FALSE, NULL, TRUE, Boolean, Object, Value, json_key, type_name, without_surrogates
 
 _REQUIRED: Final = ("method", "url")
 _MAX_FORCE_CACHE_S: Final = 2**31 - 1
@@ -153,7 +153,7 @@ def _headers(_: str, value: Value) -> tuple[tuple[str, str], ...]:
         text = value[key]
         if not isinstance(text, str):
             raise _invalid(f"invalid type for headers value {quote(to_text(text))}")
-        headers[canonical(without_surrogates(json_key(key)))] = without_surrogates(text)
+        headers[canonical(json_key(key))] = without_surrogates(text)
     return tuple((name, text) for name, text in headers.items() if name not in _FRAMING)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from authz.rego.builtins.strings import MAX_TEXT
+from authz.rego.values import to_json
 from tests.rego.builtins.harness import call, failure
 
 
@@ -80,7 +81,7 @@ INTEGER = "must be integer number but got floating-point number"
         ("lower", (1,), "lower: operand 1 must be string but got number"),
         ("upper", (1,), "upper: operand 1 must be string but got number"),
         ("split", ("a", 1), "split: operand 2 must be string but got number"),
-        ("strings.reverse", (1,), "reverse: operand 1 must be string but got number"),
+        ("strings.reverse", (1,), "strings.reverse: operand 1 must be string but got number"),
         ("concat", (1, []), "concat: operand 1 must be string but got number"),
         ("concat", ("", "a"), "concat: operand 2 must be one of {set, array} but got string"),
         ("concat", ("", ["a", 1]), "concat: operand 2 must be array of strings but got array containing number"),
@@ -117,3 +118,27 @@ def test_replacing_cannot_multiply_texts_without_end() -> None:
 def test_many_patterns_are_replaced_though_their_expression_is_not_kept() -> None:
     patterns = {f"{number:04d};": "x" for number in range(2000)}
     assert call("strings.replace_n", patterns, "1999;0000;-") == "xx-"
+
+
+def test_the_empty_string_is_found_around_every_byte() -> None:
+    assert to_json(call("replace", "aé", "", "-")) == "-a-\ufffd-\ufffd-"
+    assert to_json(call("strings.replace_n", {"": "-", "b": "c"}, "béb")) == "-c-\ufffd-\ufffd-c-"
+    assert call("replace", "é", "", "") == "é"
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "limit", "parts"),
+    [
+        ("a.b.c", ".", 2, ("a", "b")),
+        ("a.b.c", ".", 9, ("a", "b", "c")),
+        ("a.b.c", ".", -2, ("b", "c")),
+        ("a.b.c", ".", -9, ("a", "b", "c")),
+        ("a.b.c", ".", 0, ()),
+        ("abc", "", 2, ("a", "b")),
+        ("abc", "", -1, ("c",)),
+        ("", "", 1, ()),
+        ("", ".", 2**63 - 1, ("",)),
+    ],
+)
+def test_split_n_takes_parts_from_either_end(text: str, separator: str, limit: int, parts: tuple[str, ...]) -> None:
+    assert call("strings.split_n", text, separator, limit) == parts
