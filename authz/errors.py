@@ -28,6 +28,8 @@ class ErrorCode(StrEnum):
     CONFIG = "config"
     ADDRESS = "address"
     POLICY_SOURCE = "policy_source"
+    BUNDLE = "bundle"
+    BUNDLE_SIGNATURE = "bundle_signature"
     POLICY_COMPILE = "policy_compile"
     ACTIVATION = "activation"
     PERSISTENCE = "persistence"
