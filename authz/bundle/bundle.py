@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Final
 
 from authz.bundle.archive import ArchiveFile, read_archive
 from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, DataTree, SourceError, SourceFile, digest_of, document_of, is_data, text_of
@@ -21,15 +20,13 @@ from authz.rego.errors import CompileError
 from authz.rego.parser import parse_package
 from authz.rego.values import Document
 
-DEFAULT_REGO_VERSION: Final = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A bundle that was read. `modules` and `tests` (`*_test.rego`) are source texts by path; `data` is the document of its data files.
 
     `files` are all that was in the archive. A delta has a `patch` and nothing else; `signature` is None for an unsigned bundle.
-    `rego_version` is that of modules of which the manifest says nothing.
+    `rego_version` is that of modules of which the manifest says nothing; None leaves it to who compiles.
     """
 
     name: str
@@ -40,7 +37,7 @@ class Bundle:
     files: tuple[ArchiveFile, ...] = field(repr=False)
     patch: tuple[Operation, ...] = ()
     signature: Signature | None = None
-    rego_version: int = DEFAULT_REGO_VERSION
+    rego_version: int | None = None
 
     @property
     def is_delta(self) -> bool:
@@ -58,9 +55,10 @@ class Bundle:
         files = sorted((file for file in self.files if not is_signature_file(file)), key=lambda file: file.path)
         return digest_of((file.path.encode(), file.content) for file in files)
 
-    def version_of(self, path: str) -> int:
-        """Return the Rego version of a module."""
-        return self.manifest.version_of(path, self.rego_version)
+    def version_of(self, path: str) -> int | None:
+        """Return the Rego version of a module, as far as it is known."""
+        known = self.manifest.version_of(path)
+        return self.rego_version if known is None else known
 
 
 def parse_bundle(
@@ -69,7 +67,7 @@ def parse_bundle(
     *,
     verification: Verification | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    rego_version: int = DEFAULT_REGO_VERSION,
+    rego_version: int | None = None,
 ) -> Bundle:
     """Read the archive of the bundle `name`; raises BundleError whose message begins with that name.
 
@@ -89,7 +87,7 @@ def bundle_of(
     *,
     verification: Verification | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    rego_version: int = DEFAULT_REGO_VERSION,
+    rego_version: int | None = None,
 ) -> Bundle:
     """Return the bundle that files are, checked as `parse_bundle` checks those of an archive; raises BundleError."""
     given = tuple(files)
@@ -127,11 +125,13 @@ def _snapshot(empty: Bundle) -> Bundle:
 
 
 def _refuse_package_outside(path: str, text: str, bundle: Bundle) -> None:
-    try:
-        package = parse_package(path, text, bundle.version_of(path))
-    except CompileError:
-        return  # the compiler says so, with the place: no policy comes of this
-    refuse_package_outside(bundle.manifest, package, path)
+    known = bundle.version_of(path)
+    for version in (0, 1) if known is None else (known,):
+        try:
+            package = parse_package(path, text, version)
+        except CompileError:
+            continue  # the compiler says so, with the place: no policy comes of this
+        refuse_package_outside(bundle.manifest, package, path)
 
 
 def _signature(files: tuple[ArchiveFile, ...], verification: Verification | None, limits: Limits) -> Signature | None:

@@ -51,15 +51,18 @@ class Manifest:
             document["metadata"] = dict(self.metadata)
         return document
 
-    def version_of(self, path: str, default: int) -> int:
-        """Return the Rego version of the file at `path` (no leading `/`): its own entry's, else that of the first glob that matches."""
+    def version_of(self, path: str) -> int | None:
+        """Return the Rego version of the file at `path` (no leading `/`): its own entry's, else that of the first glob that matches.
+
+        None if the manifest says nothing of it.
+        """
         own = dict(self.file_rego_versions).get(f"/{path}")
         if own is not None:
             return own
         for pattern, version in self.file_rego_versions:
             if not _GLOB.isdisjoint(pattern) and compiled(pattern, "").contains(f"/{path}"):
                 return version
-        return default if self.rego_version is None else self.rego_version
+        return self.rego_version
 
     def owns(self, path: Path) -> bool:
         """Say whether the path of data or of a package is within the roots."""

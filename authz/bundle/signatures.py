@@ -209,9 +209,10 @@ def sign(files: Iterable[ArchiveFile], key: Key, claims: Mapping[str, Any] | Non
         raise SignatureError(f"the claim `{min(reserved)}` is made from the bundle")
     if not isinstance(extra.get("keyid", ""), str) or not isinstance(extra.get("scope", ""), str):
         raise SignatureError("the claims `keyid` and `scope` must be strings")
-    key_id = extra.setdefault("keyid", key.id)
+    if key.id:
+        extra.setdefault("keyid", key.id)
     listed = [{"name": file.path, "hash": _digest(file, DEFAULT_HASH), "algorithm": DEFAULT_HASH} for file in files]
-    header = {"alg": key.algorithm, "kid": key_id, "typ": "JWT"}
+    header = {"alg": key.algorithm} | ({"kid": extra["keyid"]} if "keyid" in extra else {}) | {"typ": "JWT"}
     signed = f"{_encoded(_json(header))}.{_encoded(_json({'files': listed, **extra}))}"
     token = f"{signed}.{_encoded(key.sign(signed.encode()))}"
     return json.dumps({"signatures": [token], "plugin": PLUGIN}, indent=1).encode()

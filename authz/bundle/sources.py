@@ -36,7 +36,9 @@ def combine(bundles: Sequence[Bundle], *, etags: Mapping[str, str] | None = None
                 tree.insert(_copied(value), split(root), bundle.name)
         for path, text in {**bundle.modules, **(bundle.tests if with_tests else {})}.items():
             modules[f"{bundle.name}/{path}"] = text
-            versions[f"{bundle.name}/{path}"] = bundle.version_of(path)
+            version = bundle.version_of(path)
+            if version is not None:
+                versions[f"{bundle.name}/{path}"] = version
     digests = [bundle.digest for bundle in ordered]
     revisions = [bundle.revision or digest[:REVISION_DIGITS] for bundle, digest in zip(ordered, digests, strict=True)]
     if len(ordered) != 1:
@@ -46,6 +48,16 @@ def combine(bundles: Sequence[Bundle], *, etags: Mapping[str, str] | None = None
     )
     data = _with_manifests(tree.document, ordered, etags or {})
     return PolicySource(modules, data, ",".join(revisions), digest, versions)
+
+
+def merge(first: PolicySource, second: PolicySource) -> PolicySource:
+    """Return the source of the policy that two are together; raises SourceError if both bring the same data."""
+    tree = DataTree()
+    for source in (first, second):
+        tree.insert(_copied(source.data), (), source.revision)
+    digest = digest_of((b"", source.digest.encode()) for source in (first, second))
+    modules, versions = {**first.modules, **second.modules}, {**first.rego_versions, **second.rego_versions}
+    return PolicySource(modules, tree.document, digest[:REVISION_DIGITS], digest, versions)
 
 
 def refuse_overlaps(manifests: Mapping[str, Manifest]) -> None:

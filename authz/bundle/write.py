@@ -17,7 +17,7 @@ DATA_NAME: Final = "data.json"
 def snapshot_files(manifest: Manifest, modules: Mapping[str, str], data: Mapping[str, Document]) -> tuple[ArchiveFile, ...]:
     """Return the files of a snapshot: modules as they are, all data in one file."""
     files = [ArchiveFile(path, text.encode()) for path, text in modules.items()]
-    if data or not manifest.roots:
+    if data:
         files.append(ArchiveFile(DATA_NAME, canonical(dict(data))))
     return (*files, _manifest_file(manifest))
 

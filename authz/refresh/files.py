@@ -15,6 +15,8 @@ from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, Sour
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
 
+ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
+
 MAX_FILES: Final = 10_000
 MAX_FILE_BYTES: Final = 64 * 2**20
 MAX_TOTAL_BYTES: Final = 256 * 2**20
@@ -39,6 +41,11 @@ def read_policy_files(paths: Iterable[Path], *, with_tests: bool = False) -> lis
             raise SourceError(f"{location}: policy files are larger than {MAX_TOTAL_BYTES} bytes together")
         files.append(SourceFile(str(location), path, content))
     return files
+
+
+def is_archive(path: Path) -> bool:
+    """Say whether a path names a bundle's archive."""
+    return path.name.endswith(ARCHIVE_SUFFIXES) and not path.is_dir()
 
 
 def fingerprint(paths: Iterable[Path]) -> Fingerprint:
@@ -82,9 +89,11 @@ def _path_of_single(file: Path) -> PurePosixPath:
         return PurePosixPath(file.name)
     if file.suffix in (".json", ".yaml", ".yml"):
         return PurePosixPath(f"data{file.suffix}")
+    if is_archive(file):
+        return PurePosixPath(file.name)
     if not os.path.lexists(file):
         raise SourceError(f"{file}: no such file or directory")
-    raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file")
+    raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file, nor a bundle (`.tar.gz`)")
 
 
 def _walk(
@@ -133,7 +142,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def read_file(location: Path) -> bytes:
+def read_file(location: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return what a regular file of bounded size holds; raises SourceError."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
@@ -141,11 +150,11 @@ def read_file(location: Path) -> bytes:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SourceError(f"{location}: not a regular file")
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
         raise _unreadable(location, error) from error
-    if len(content) > MAX_FILE_BYTES:
-        raise SourceError(f"{location}: larger than {MAX_FILE_BYTES} bytes")
+    if len(content) > max_bytes:
+        raise SourceError(f"{location}: larger than {max_bytes} bytes")
     return content
 
 
