@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
+from authz.bundle.archive import ArchiveFile
 from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, SourceFile, is_data, is_module
+from authz.bundle.manifest import MANIFEST_NAME
+from authz.bundle.signatures import SIGNATURES_NAME
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
+
+_OF_BUNDLES: Final = (MANIFEST_NAME, SIGNATURES_NAME)
+"""The hidden files that are looked at; only a bundle's directory wants them."""
 
 ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
 
@@ -60,10 +66,23 @@ def fingerprint(paths: Iterable[Path]) -> Fingerprint:
     return tuple(marks)
 
 
+def read_bundle_directory(root: Path, is_ignored: Callable[[str], bool]) -> list[ArchiveFile]:
+    """Read every file of a bundle's directory but those that are ignored, by their paths in it; raises SourceError."""
+    files: list[ArchiveFile] = []
+    for location, path in _walk(root, PurePosixPath(), (), lambda _: True):
+        if is_ignored(str(path)):
+            continue
+        _check_name(location)
+        if len(files) == MAX_FILES:
+            raise SourceError(f"{root}: more than {MAX_FILES} files")
+        files.append(ArchiveFile(str(path), read_file(location)))
+    return files
+
+
 def _locations(paths: Iterable[Path], with_tests: bool = False) -> Iterator[tuple[Path, Path, PurePosixPath]]:
     seen: set[Path] = set()
     for root in paths:
-        found = _walk(root, PurePosixPath(), (), with_tests) if root.is_dir() else iter([(root, _path_of_single(root))])
+        found = _walk(root, PurePosixPath(), (), _of_policies(with_tests)) if root.is_dir() else iter([(root, _path_of_single(root))])
         for location, path in found:
             if location not in seen:  # the same path given twice is one file
                 seen.add(location)
@@ -96,8 +115,13 @@ def _path_of_single(file: Path) -> PurePosixPath:
     raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file, nor a bundle (`.tar.gz`)")
 
 
+def _of_policies(with_tests: bool) -> Callable[[str], bool]:
+    """Return what says whether a file of a name belongs to a policy."""
+    return lambda name: is_module(name) or is_data(name) or (with_tests and name.endswith(TEST_SUFFIX))
+
+
 def _walk(
-    folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...], with_tests: bool
+    folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...], is_wanted: Callable[[str], bool]
 ) -> Iterator[tuple[Path, PurePosixPath]]:
     """Yield the files below `folder`, following links; `parents` are the folders that led here."""
     if len(parents) > MAX_FOLDERS_DEEP:
@@ -108,8 +132,8 @@ def _walk(
     for entry in _entries(folder):
         location, below = folder / entry.name, path / entry.name
         if _is_folder(entry, location):
-            yield from _walk(location, below, (*parents, identity), with_tests)
-        elif is_module(entry.name) or is_data(entry.name) or (with_tests and entry.name.endswith(TEST_SUFFIX)):
+            yield from _walk(location, below, (*parents, identity), is_wanted)
+        elif is_wanted(entry.name):
             yield location, below
 
 
@@ -128,7 +152,7 @@ def _is_folder(entry: os.DirEntry[str], location: Path) -> bool:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [entry for entry in entries if not entry.name.startswith(".") or entry.name in _OF_BUNDLES]
     except OSError as error:
         raise _unreadable(folder, error) from error
     return sorted(visible, key=lambda entry: entry.name)
