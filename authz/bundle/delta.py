@@ -1,106 +1,79 @@
-"""Delta bundles: a `patch.json` of operations, and the data that they make of other data.
-
-The rules are OPA's (bundles, delta bundles). Knows no archives and no modules.
-"""
+"""Deltas: a snapshot and what changed in its data → the next snapshot, and back. Changes neither; verifies nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import unquote
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
-from authz.bundle.archive import BundleError
-from authz.bundle.json_text import DocumentError, parse_json
-from authz.bundle.manifest import Manifest
+from authz.bundle.bundle import Bundle
+from authz.bundle.errors import BundleError
+from authz.bundle.manifest import Manifest, Path, refuse_data_outside
+from authz.bundle.patch import Op, Operation, apply_patch
+from authz.bundle.write import delta_files, snapshot_files
 from authz.rego.values import Document
 
-UPSERT: Final = "upsert"
-REPLACE: Final = "replace"
-REMOVE: Final = "remove"
-_KINDS: Final = frozenset({UPSERT, REPLACE, REMOVE})
+BASE_REVISION: Final = "base_revision"
+"""Name in a delta's metadata of the revision that it changes; a delta without it is applied to any, as by OPA."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One change of data: `path` are the names below `data`; in an array a name is an index."""
-
-    kind: str
-    path: tuple[str, ...]
-    value: Document = None
-
-
-def parse_patch(name: str, text: str, manifest: Manifest) -> tuple[Operation, ...]:
-    """Return the operations of a `patch.json`; none make it an ordinary bundle. Raises BundleError."""
+def apply_delta(base: Bundle, delta: Bundle) -> Bundle:
+    """Return the snapshot that `base` becomes; raises BundleError if the delta is not for it."""
+    if not delta.is_delta or base.is_delta:
+        raise BundleError(f"bundle {delta.name}: a delta is applied to a snapshot")
+    if base.name != delta.name or set(base.manifest.roots) != set(delta.manifest.roots):
+        raise BundleError(f"delta bundle '{delta.name}' has wasm resolvers or manifest roots that are different from those in the store")
+    wanted = delta.manifest.metadata.get(BASE_REVISION)
+    if wanted is not None and wanted != base.revision:
+        raise BundleError(f"delta bundle '{delta.name}' is for the revision `{wanted}`, but `{base.revision}` is active")
     try:
-        document = parse_json(text)
-    except DocumentError as error:
-        raise BundleError(f"{name}:{error.row}:{error.col}: {error.message}" if error.row else f"{name}: {error.message}") from error
-    items = document.get("data", []) if isinstance(document, dict) else None
-    if not isinstance(items, list):
-        raise BundleError(f"{name}: must be an object whose `data` is an array of operations")
-    return tuple(_operation(name, index, item, manifest) for index, item in enumerate(items))
+        data = apply_patch(base.data, delta.patch)
+        refuse_data_outside(base.manifest, data)
+    except BundleError as error:
+        raise BundleError(f"delta bundle '{delta.name}': {error.message}", help=error.help) from error
+    metadata = {name: value for name, value in delta.manifest.metadata.items() if name != BASE_REVISION}
+    manifest = replace(base.manifest, revision=delta.revision, metadata=metadata)
+    files = snapshot_files(manifest, {**base.modules, **base.tests}, data)
+    return replace(base, manifest=manifest, data=data, files=files, signature=delta.signature)
 
 
-def _operation(name: str, index: int, item: Any, manifest: Manifest) -> Operation:
-    where = f"{name}: data[{index}]"
-    if not isinstance(item, dict) or not isinstance(item.get("path"), str):
-        raise BundleError(f"{where}: must be an object with a `path`")
-    if item.get("op") not in _KINDS:
-        raise BundleError(f"bad patch operation: {item.get('op')}", help=f"it is one of {', '.join(sorted(_KINDS))}")
-    joined = item["path"].strip("/")
-    path = tuple(unquote(part).replace("~1", "/").replace("~0", "~") for part in joined.split("/"))
-    if not joined:
-        raise BundleError(f"{where}: the path is empty", help="a delta changes parts of data; send a bundle to replace all of it")
-    if not manifest.permits(path):
-        raise BundleError(f"manifest roots [{' '.join(manifest.roots)}] do not permit data patch at path '{joined}'")
-    if item["op"] != REMOVE and "value" not in item:
-        raise BundleError(f"{where}: `{item['op']}` needs a `value`")
-    return Operation(item["op"], path, item.get("value"))
+def make_delta(old: Bundle, new: Bundle) -> Bundle | None:
+    """Return the delta that makes the data of `new` of that of `old`; None if more differs than data, or no data does."""
+    if old.is_delta or new.is_delta or _fixed(old) != _fixed(new):
+        return None
+    operations = tuple(_changes(old.data, new.data, (), new.manifest))
+    if not operations:
+        return None
+    metadata = dict(new.manifest.metadata) | ({BASE_REVISION: old.revision} if old.revision else {})
+    manifest = Manifest(new.revision, new.manifest.roots, metadata=metadata)
+    return Bundle(new.name, manifest, {}, {}, {}, delta_files(manifest, operations), operations)
 
 
-def patched(data: Document, operations: Sequence[Operation]) -> Document:
-    """Return data with the operations applied, in order; what is not on their paths is shared. Raises BundleError."""
-    for operation in operations:
-        data = _applied(data, operation, operation.path)
-    return data
+def _fixed(bundle: Bundle) -> tuple[object, ...]:
+    """Return what a delta cannot change."""
+    versions = {path: bundle.version_of(path) for path in (*bundle.modules, *bundle.tests)}
+    return bundle.name, frozenset(bundle.manifest.roots), bundle.modules, bundle.tests, versions
 
 
-def _applied(data: Document, operation: Operation, rest: tuple[str, ...]) -> Document:
-    step, *below = rest
-    if isinstance(data, list):
-        return _applied_to_array(data, operation, step, tuple(below))
-    if not isinstance(data, dict):
-        raise _missing(operation)
-    if below:
-        if step not in data and operation.kind != UPSERT:
-            raise _missing(operation)
-        return {**data, step: _applied(data.get(step, {}), operation, tuple(below))}
-    if operation.kind != UPSERT and step not in data:
-        raise _missing(operation)
-    if operation.kind == REMOVE:
-        return {key: value for key, value in data.items() if key != step}
-    return {**data, step: operation.value}
+def _changes(old: Mapping[str, Document], new: Mapping[str, Document], path: Path, manifest: Manifest) -> Iterator[Operation]:
+    """Yield the operations, each within the roots."""
+    for key in sorted(old.keys() | new.keys()):
+        here = (*path, key)
+        is_owned = manifest.owns(here)
+        before, after = old.get(key, None if is_owned else {}), new.get(key, None if is_owned else {})
+        if isinstance(before, dict) and isinstance(after, dict) and (not is_owned or (key in old and key in new)):
+            yield from _changes(before, after, here, manifest)
+        elif key not in new:
+            yield Operation(Op.REMOVE, here)
+        elif key not in old or not _is_same(before, after):
+            yield Operation(Op.UPSERT, here, after)
 
 
-def _applied_to_array(data: list[Any], operation: Operation, step: str, below: tuple[str, ...]) -> Document:
-    if step == "-" and operation.kind == UPSERT and not below:
-        return [*data, operation.value]
-    if not (step.isascii() and step.isdigit()):
-        raise _missing(operation)
-    index = int(step) if len(step) < 10 else len(data) + 1
-    is_insertion = operation.kind == UPSERT and not below
-    if index > len(data) or (index == len(data) and not is_insertion):
-        raise _missing(operation)
-    if below:
-        return [*data[:index], _applied(data[index], operation, below), *data[index + 1 :]]
-    if is_insertion:
-        return [*data[:index], operation.value, *data[index:]]
-    return [*data[:index], *(() if operation.kind == REMOVE else (operation.value,)), *data[index + 1 :]]
-
-
-def _missing(operation: Operation) -> BundleError:
-    return BundleError(
-        f"patch {operation.kind} /{'/'.join(operation.path)}: there is nothing at the path",
-        help="the delta was made for other data: the server has to send the whole bundle",
-    )
+def _is_same(left: Document, right: Document) -> bool:
+    if type(left) is not type(right):  # true is not 1
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_is_same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(_is_same, left, right))
+    return bool(left == right)

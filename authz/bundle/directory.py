@@ -6,8 +6,8 @@ Pure: it is given contents and names. Who reads a disk, and when, is not its bus
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -40,11 +40,20 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class PolicySource:
-    """What a compiler is given. `revision` names the contents: same contents, same revision."""
+    """What a compiler is given. `revision` names the contents; for bundles it is what they say of themselves.
+
+    `digest` is the SHA-256 (hex) of the contents. `rego_versions` are those of modules that say theirs, by name.
+    """
 
     modules: dict[str, str]
     data: Document
     revision: str
+    digest: str = ""
+    rego_versions: Mapping[str, int] = field(default_factory=dict)
+
+    def versions(self, default: int) -> dict[str, int]:
+        """Return the Rego version of every module."""
+        return {name: self.rego_versions.get(name, default) for name in self.modules}
 
 
 def is_module(name: str) -> bool:
@@ -64,25 +73,27 @@ def policy_source(files: Iterable[SourceFile]) -> PolicySource:
     """
     ordered = sorted(files, key=lambda file: (file.path.as_posix(), file.name))
     modules: dict[str, str] = {}
-    data = _DataTree()
+    data = DataTree()
     for file in ordered:
         if is_data(file.path.name):
-            data.insert(file)
+            data.insert(document_of(file), file.path.parent.parts, file.name)
         else:
-            modules[file.name] = _text(file)
-    return PolicySource(modules, data.document, _revision(ordered))
+            modules[file.name] = text_of(file)
+    digest = digest_of((file.path.as_posix().encode("utf-8", "surrogateescape"), file.content) for file in ordered)
+    return PolicySource(modules, data.document, digest[:REVISION_DIGITS], digest)
 
 
-def _revision(files: list[SourceFile]) -> str:
+def digest_of(parts: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the SHA-256 (hex) of names and contents in their order."""
     digest = hashlib.sha256()
-    for file in files:
-        name = file.path.as_posix().encode("utf-8", "surrogateescape")
-        digest.update(b"%d:%s%d:" % (len(name), name, len(file.content)))
-        digest.update(file.content)
-    return digest.hexdigest()[:REVISION_DIGITS]
+    for name, content in parts:
+        digest.update(b"%d:%s%d:" % (len(name), name, len(content)))
+        digest.update(content)
+    return digest.hexdigest()
 
 
-def _text(file: SourceFile) -> str:
+def text_of(file: SourceFile) -> str:
+    """Return what a file says; raises SourceError."""
     try:
         return file.content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -91,19 +102,21 @@ def _text(file: SourceFile) -> str:
         raise SourceError(f"{file.name}:{row}:{col}: not valid UTF-8") from error
 
 
-def _document(file: SourceFile) -> Document:
+def document_of(file: SourceFile) -> Document:
+    """Return the document in a data file; raises SourceError."""
     parse = parse_json if file.path.suffix == ".json" else parse_yaml
     try:
-        document = parse(_text(file))
+        document = parse(text_of(file))
     except DocumentError as error:
         where = f":{error.row}:{error.col}" if error.row else ""
         raise SourceError(f"{file.name}{where}: {error.message}") from error
-    if _is_deeper(document, MAX_DEPTH - len(file.path.parts)):
+    if is_deeper(document, MAX_DEPTH - len(file.path.parts)):
         raise SourceError(f"{file.name}: nested deeper than {MAX_DEPTH} levels")
     return document
 
 
-def _is_deeper(document: Document, levels: int) -> bool:
+def is_deeper(document: Document, levels: int) -> bool:
+    """Say whether a document nests deeper than so many levels."""
     layer = [document]
     for _ in range(levels):
         layer = [item for value in layer for item in _items(value)]
@@ -118,21 +131,20 @@ def _items(document: Document) -> Iterable[Document]:
     return document if isinstance(document, list) else ()
 
 
-class _DataTree:
+class DataTree:
     """The base document as it grows, and which file brought each path."""
 
     def __init__(self) -> None:
         self.document: dict[str, Document] = {}
         self._owners: dict[tuple[str, ...], str] = {}
 
-    def insert(self, file: SourceFile) -> None:
-        value = _document(file)
-        folders = file.path.parent.parts
-        if not folders and not isinstance(value, dict):
-            raise SourceError(f"{file.name}: the data document at the root must be an object")
-        for folder in reversed(folders):
-            value = {folder: value}
-        self._merge(self.document, value, (), file.name)
+    def insert(self, value: Document, path: Sequence[str], name: str) -> None:
+        """Put a value at a path; `name` says where it is from. Raises SourceError."""
+        if not path and not isinstance(value, dict):
+            raise SourceError(f"{name}: the data document at the root must be an object")
+        for step in reversed(path):
+            value = {step: value}
+        self._merge(self.document, value, (), name)
 
     def _merge(self, into: dict[str, Document], new: dict[str, Document], path: tuple[str, ...], name: str) -> None:
         for key, value in new.items():

@@ -6,7 +6,7 @@ Knows neither where a file stood nor what its document means.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -28,10 +28,14 @@ class DocumentError(AuthzError):
         self.col = col
 
 
-def parse_json(text: str) -> Document:
-    """Parse RFC 8259 JSON; raises DocumentError, also for what the RFC leaves open (a name twice, NaN)."""
+def parse_json(text: str, number: Callable[[str], Any] | None = None) -> Document:
+    """Parse RFC 8259 JSON; raises DocumentError, also for what the RFC leaves open (a name twice, NaN).
+
+    `number` makes something else of the text of a number than the number.
+    """
+    float_ = number or exact_number
     try:
-        return json.loads(text, parse_float=exact_number, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return json.loads(text, parse_int=number, parse_float=float_, parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         raise DocumentError(f"not valid JSON: {error.msg[:1].lower()}{error.msg[1:]}", error.lineno, error.colno) from error
     except RecursionError as error:

@@ -1,4 +1,4 @@
-"""How large a policy bundle may be: bounds that no bundle of a real policy meets, and every bomb does."""
+"""How large a bundle may be. Numbers only; what is measured by them is the archive reader's."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds in bytes, but for counts and the ratio. `file_bytes` is OPA's `size_limit_bytes`: one file, unpacked.
+    """Bounds of one bundle; what exceeds one is refused before memory is spent on it.
 
-    OPA has no bound for all files together, so many files just below its limit exhaust its memory; here there is one.
+    `ratio` is expanded by compressed bytes, of interest beyond `ratio_free_bytes`: small texts that repeat compress without limit.
+    `file_bytes` is what OPA's `size_limit_bytes` bounds.
     """
 
-    packed_bytes: int = 256 * 2**20
-    unpacked_bytes: int = 2**30
-    file_bytes: int = 2**30
-    files: int = 100_000
-    path_bytes: int = 4096
-    path_parts: int = 64
-    ratio: int = 1000
-    """Unpacked bytes for each packed one, beyond the first MiB: gzip itself reaches 1032 for zeros."""
+    compressed_bytes: int = 128 * 2**20
+    expanded_bytes: int = 512 * 2**20
+    file_bytes: int = 256 * 2**20
+    files: int = 10_000
+    path_bytes: int = 1_024
+    depth: int = 64
+    ratio: int = 250
+    ratio_free_bytes: int = 16 * 2**20
+    manifest_bytes: int = 4 * 2**20
+    signature_bytes: int = 16 * 2**20
 
 
 DEFAULT_LIMITS = Limits()
-"""Those of a bundle whose configuration says nothing."""

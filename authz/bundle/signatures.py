@@ -1,207 +1,232 @@
-"""The signature of a policy bundle: what `.signatures.json` must say for the files beside it to count.
+"""`.signatures.json`: one signed list of the files of a bundle and their digests; verifying and making it.
 
-The steps and messages are OPA's (bundle signing); where OPA lets something pass that is not signed, strictness refuses it. Knows no
-manifest and no policy. Signatures are PyJWT's and cryptography's work.
+Steps and messages are OPA's. The time is an argument. Knows nothing of what the files mean.
 """
 
 from __future__ import annotations
 
+import base64
 import json
-import posixpath
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import jwt
-from cryptography import x509
+from authz.bundle.archive import ArchiveFile
+from authz.bundle.digests import DEFAULT_HASH, HASHES, digest
+from authz.bundle.errors import BundleError, SignatureError
+from authz.bundle.file_patterns import any_matches
+from authz.bundle.json_text import DocumentError, parse_json
+from authz.bundle.keys import Key, Keys
 
-from authz.bundle.archive import ArchiveFile, BundleError
-from authz.bundle.hashes import ALGORITHMS, digest
-
-NAME: Final = ".signatures.json"
+SIGNATURES_NAME: Final = ".signatures.json"
 PLUGIN: Final = "_default"
-SIGNING_ALGORITHMS: Final = frozenset(f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in ("256", "384", "512")) | {
-    "EdDSA"
-}
-MAX_SIGNATURE_BYTES: Final = 64 * 2**20
-_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key to verify with: PEM of a public key or certificate, or the shared secret of an `HS` algorithm."""
-
-    key: str
-    algorithm: str = "RS256"
-    scope: str = ""
+_RESERVED: Final = frozenset({"files"})
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How a bundle's signature is verified. With `is_required`, a bundle without one is refused; so is a delta, which has none."""
+    """How signatures are to be verified, at the time `now_s` (UNIX seconds).
 
-    keys: Mapping[str, Key] = field(default_factory=dict)
-    key_id: str = ""
-    scope: str = ""
-    exclude_files: tuple[str, ...] = ()
-    is_required: bool = True
-
-
-def verify(files: Sequence[ArchiveFile], verification: Verification, now_s: float) -> str | None:
-    """Return the id of the key by which all files are signed; None for an unsigned bundle that may be. Raises BundleError.
-
-    `now_s` is UNIX time: a signature that says when it expires (`exp`, RFC 7519 §4.1.4) has to be younger.
+    With a `key_id`, or if `is_strict`, a bundle must be signed; without, one that is signed must verify all the same. `scope` is
+    what the signature must be for; None leaves that to the key. Files that match `exclude_files` need not be signed.
     """
-    signatures = [file for file in files if is_signature(file.path)]
-    if not signatures:
-        if verification.is_required or verification.key_id:
-            raise BundleError(f"bundle missing {NAME} file", help="sign it (`authz sign`), or allow unsigned bundles in the configuration")
-        return None
-    if len(signatures) > 1:
-        raise BundleError(f"several signatures: {', '.join(file.path for file in signatures)}")
-    if not verification.keys:
-        raise BundleError("verification key not provided", help="name the key in `keys` of the configuration")
-    key_id, payload = _payload(_token(signatures[0]), verification)
-    _check_age(payload, now_s)
-    _check_files([file for file in files if not is_signature(file.path)], payload, verification.exclude_files)
-    return key_id
+
+    keys: Keys
+    now_s: float
+    key_id: str | None = None
+    scope: str | None = None
+    exclude_files: tuple[str, ...] = ()
+    is_strict: bool = False
+
+    @property
+    def needs_signature(self) -> bool:
+        """Whether a bundle without a signature is refused."""
+        return self.is_strict or bool(self.key_id)
 
 
-def is_signature(path: str) -> bool:
-    """Tell whether a path is that of a signature, by OPA's rule."""
-    return path.endswith("signatures.json")
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The parts of the JWT in a signature file, not verified. `signed` are the octets that its signature is of."""
+
+    text: str
+    header: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
 
-def _token(file: ArchiveFile) -> str:
-    if len(file.content) > MAX_SIGNATURE_BYTES:
-        raise BundleError(f"{file.path}: larger than {MAX_SIGNATURE_BYTES} bytes")
-    try:
-        document = json.loads(file.content)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{file.path}: not valid JSON: {error}") from error
-    tokens = document.get("signatures") if isinstance(document, dict) else None
-    if not isinstance(tokens, list) or not tokens:
-        raise BundleError(f"{NAME}: missing JWT (expected exactly one)")
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature of a bundle. `is_verified` is false where nobody asked for verification."""
+
+    key_id: str
+    algorithm: str
+    scope: str
+    is_verified: bool
+
+
+def read_token(content: bytes) -> Token:
+    """Return the one token of a signature file; raises SignatureError."""
+    document = _document(content, SIGNATURES_NAME)
+    tokens = document.get("signatures") or []
+    if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        raise SignatureError(f"{SIGNATURES_NAME}: `signatures` must be an array of strings")
+    if not tokens:
+        raise SignatureError(f"{SIGNATURES_NAME}: missing JWT (expected exactly one)")
     if len(tokens) > 1:
-        raise BundleError(f"{NAME}: multiple JWTs not supported (expected exactly one)")
-    if document.get("plugin", PLUGIN) != PLUGIN:
-        raise BundleError(f"{file.path}: verification plugin `{document['plugin']}` is not supported")
-    if not isinstance(tokens[0], str):
-        raise BundleError(f"{NAME}: the JWT must be a string")
-    return tokens[0]
+        raise SignatureError(f"{SIGNATURES_NAME}: multiple JWTs not supported (expected exactly one)")
+    if document.get("plugin") not in (None, "", PLUGIN):
+        raise SignatureError(f"{SIGNATURES_NAME}: signed by the plugin `{document['plugin']}`, which is not supported")
+    parts = tokens[0].split(".")
+    if len(parts) != 3:
+        raise SignatureError(f"{SIGNATURES_NAME}: not a JWT of three parts")
+    header, payload, signature = map(_decoded, parts)
+    signed = ".".join(parts[:2]).encode("utf-8", "replace")
+    return Token(tokens[0], _document(header, "header of the JWT"), _document(payload, "payload of the JWT"), signed, signature)
 
 
-def _payload(token: str, verification: Verification) -> tuple[str, Mapping[str, Any]]:
-    """Return the id of the key that the token was signed with, and what it says."""
+def _document(content: bytes, what: str) -> dict[str, Any]:
     try:
-        header = jwt.get_unverified_header(token)
-        unverified = json.loads(jwt.api_jws.PyJWS().decode_complete(token, options={"verify_signature": False})["payload"])
-    except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise BundleError(f"{NAME}: not a JSON Web Token: {error}") from error
-    deprecated = unverified.get("keyid") if isinstance(unverified, dict) else None
-    key_id = verification.key_id or header.get("kid") or deprecated or ""
-    if not isinstance(key_id, str) or not key_id:
-        raise BundleError("verification key ID is empty", help="name the key in `signing.keyid`, or sign with a key id")
-    key = verification.keys.get(key_id)
+        document = parse_json(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise SignatureError(f"{what}: not valid UTF-8") from error
+    except DocumentError as error:
+        raise SignatureError(f"{what}: {error.message}") from error
+    if not isinstance(document, dict):
+        raise SignatureError(f"{what}: must be an object")
+    return document
+
+
+def _decoded(part: str) -> bytes:
+    try:
+        octets = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise SignatureError(f"{SIGNATURES_NAME}: the JWT is not base64url") from error
+    if _encoded(octets) != part:  # padding, or bits that nobody reads: there is one way to write octets
+        raise SignatureError(f"{SIGNATURES_NAME}: the JWT is not base64url")
+    return octets
+
+
+def _encoded(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def verify(token: Token, files: Iterable[ArchiveFile], verification: Verification) -> Signature:
+    """Verify that the token is signed as asked for, and lists exactly the files (of which it is none). Raises SignatureError."""
+    key = _key(token, verification)
+    if token.header.get("alg") != key.algorithm:
+        raise SignatureError(f"signed by the algorithm `{token.header.get('alg')}`, but key `{key.id}` is for {key.algorithm}")
+    if "crit" in token.header:
+        raise SignatureError("the header of the JWT has `crit`: extensions are not supported")
+    if not key.verifies(token.signed, token.signature):
+        raise SignatureError(f"the signature is not that of key `{key.id}`")
+    expected = key.scope if verification.scope is None else verification.scope
+    scope = token.payload.get("scope", "")
+    if scope != expected:
+        raise SignatureError(f"scope mismatch: the bundle is signed for `{scope}`, expected `{expected}`")
+    _check_times(token.payload, verification.now_s)
+    _check_files(listed_files(token), files, verification.exclude_files)
+    return Signature(key.id, key.algorithm, scope, is_verified=True)
+
+
+def _key(token: Token, verification: Verification) -> Key:
+    known = verification.keys.by_id
+    if not known:
+        raise SignatureError("verification key not provided", help="configure `keys`, or serve the bundle unsigned")
+    named = verification.key_id or token.header.get("kid") or token.payload.get("keyid")
+    if not isinstance(named, str):
+        raise SignatureError("verification key ID is empty")
+    key = known.get(named)
     if key is None:
-        raise BundleError(f"verification key corresponding to ID {key_id} not found", help="add it to `keys` of the configuration")
-    payload = _verified(token, key)
-    expected = verification.scope or key.scope
-    if payload.get("scope", "") != expected:
-        raise BundleError(f"scope mismatch: the bundle is signed for `{payload.get('scope', '')}`, wanted is `{expected}`")
-    return key_id, payload
+        raise SignatureError(f"verification key corresponding to ID {named} not found", help=f"keys are: {', '.join(sorted(known))}")
+    return key
 
 
-def _verified(token: str, key: Key) -> Mapping[str, Any]:
-    if key.algorithm not in SIGNING_ALGORITHMS:
-        raise BundleError(f"unknown signature algorithm: {key.algorithm}")
-    try:
-        payload = json.loads(jwt.api_jws.PyJWS().decode(token, _public_key(key), algorithms=[key.algorithm]))
-    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-        raise BundleError(f"{NAME}: the signature cannot be verified: {error}") from error
-    if not isinstance(payload, dict):
-        raise BundleError(f"{NAME}: the JWT's payload must be an object")
-    return payload
+def _check_times(payload: Mapping[str, Any], now_s: float) -> None:
+    expires, begins = (payload.get(name) for name in ("exp", "nbf"))
+    for name, when in (("exp", expires), ("nbf", begins)):
+        if isinstance(when, bool | str | list | dict):
+            raise SignatureError(f"`{name}` of the signature must be a number")
+    if expires is not None and now_s >= expires:
+        raise SignatureError("the signature has expired")
+    if begins is not None and now_s < begins:
+        raise SignatureError("the signature is not valid yet")
 
 
-def _public_key(key: Key) -> Any:
-    """Return what PyJWT verifies with; it refuses a public key as the secret of an `HS` algorithm by itself."""
-    if key.key.lstrip().startswith(_CERTIFICATE):
-        return x509.load_pem_x509_certificate(key.key.encode()).public_key()
-    return key.key
-
-
-def _check_age(payload: Mapping[str, Any], now_s: float) -> None:
-    expires_s = payload.get("exp")
-    if expires_s is None:
-        return
-    if not isinstance(expires_s, int | float) or isinstance(expires_s, bool) or expires_s <= now_s:
-        raise BundleError(f"{NAME}: the signature has expired (exp {expires_s})", help="sign the bundle again")
-
-
-def _check_files(files: Sequence[ArchiveFile], payload: Mapping[str, Any], exclude: Iterable[str]) -> None:
-    expected = _expected(payload)
-    patterns = [_shell_glob(pattern) for pattern in exclude]
-    for file in files:
-        if any(pattern.fullmatch(file.path) for pattern in patterns):
-            expected.pop(file.path, None)
-            continue
-        entry = expected.pop(file.path, None)
-        if entry is None:
-            raise BundleError(f"file {file.path} not included in bundle signature")
-        algorithm, wanted = entry.get("algorithm"), entry.get("hash")
-        if not algorithm:
-            raise BundleError(f"no hashing algorithm provided for file {file.path}")
-        if algorithm not in ALGORITHMS:
-            raise BundleError(f"unsupported hashing algorithm: {algorithm}")
-        found = digest(file, algorithm)
-        if found != wanted:
-            raise BundleError(f"{file.path}: digest mismatch (want: {wanted}, got: {found})")
-    if expected:
-        names = ", ".join(sorted(expected))
-        raise BundleError(f"file(s) [{names}] specified in bundle signatures but not found in the target bundle")
-
-
-def _expected(payload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    entries = payload.get("files")
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) and isinstance(entry.get("name"), str) for entry in entries):
-        raise BundleError(f"{NAME}: the JWT lists no files")
-    found = {entry["name"].lstrip("/"): entry for entry in entries}
-    if len(found) != len(entries):
-        raise BundleError(f"{NAME}: the JWT lists a file twice")
+def listed_files(token: Token) -> dict[str, tuple[str, str]]:
+    """Return (digest, algorithm) of the files that the token lists, by path. Raises SignatureError."""
+    files = token.payload.get("files") or []
+    found: dict[str, tuple[str, str]] = {}
+    for entry in files if isinstance(files, list) else [None]:
+        name, hash, algorithm = _listed(entry)
+        if name in found:
+            raise SignatureError(f"file {name} is twice in the bundle signature")
+        found[name] = hash, algorithm
     return found
 
 
-def _shell_glob(pattern: str) -> re.Pattern[str]:
-    """Return a pattern of `exclude_files`: `*` and `?` do not cross `/`; a bad one matches nothing, as in OPA."""
-    text = "".join(_GLOB_PARTS.get(char, re.escape(char)) for char in posixpath.normpath(pattern).lstrip("/"))
-    return re.compile(text)
+def _listed(entry: Any) -> tuple[str, str, str]:
+    name, hash, algorithm = (entry.get(field, "") for field in ("name", "hash", "algorithm")) if isinstance(entry, dict) else (None,) * 3
+    if isinstance(name, str) and isinstance(hash, str) and isinstance(algorithm, str):
+        return name.removeprefix("/"), hash, algorithm
+    raise SignatureError("`files` of the signature must be an array of objects with `name`, `hash` and `algorithm`")
 
 
-_GLOB_PARTS: Final = {"*": "[^/]*", "?": "[^/]"}
+def _check_files(listed: dict[str, tuple[str, str]], files: Iterable[ArchiveFile], exclude_files: Iterable[str]) -> None:
+    is_excluded = any_matches(exclude_files)
+    missing = set(listed)
+    for file in files:
+        missing.discard(file.path)
+        if is_excluded(file.path):
+            continue
+        if file.path not in listed:
+            raise SignatureError(f"file {file.path} not included in bundle signature")
+        wanted, algorithm = listed[file.path]
+        if not algorithm:
+            raise SignatureError(f"no hashing algorithm provided for file {file.path}")
+        if algorithm not in HASHES:
+            raise SignatureError(f"unsupported hashing algorithm: {algorithm}", help=f"one of {', '.join(HASHES)}")
+        found = _digest(file, algorithm)
+        if found != wanted:
+            raise SignatureError(f"{file.path}: digest mismatch (want: {wanted}, got: {found})")
+    left = sorted(name for name in missing if not is_excluded(name))
+    if left:
+        raise SignatureError(f"file(s) {left} specified in bundle signatures but not found in the target bundle")
 
 
-def sign(  # noqa: PLR0913 - what a signature is made of
-    files: Iterable[ArchiveFile],
-    private_key: str,
-    algorithm: str = "RS256",
-    *,
-    key_id: str = "",
-    scope: str = "",
-    claims: Mapping[str, Any] | None = None,
-) -> ArchiveFile:
-    """Return the signature file for files; `claims` go into the token besides. Raises BundleError for a key that does not fit."""
-    if algorithm not in SIGNING_ALGORITHMS:
-        raise BundleError(f"unknown signature algorithm: {algorithm}")
-    listed = [{"name": file.path, "hash": digest(file, "SHA-256"), "algorithm": "SHA-256"} for file in sorted(files, key=_by_path)]
-    payload = {**(claims or {}), "files": listed, **({"scope": scope} if scope else {})}
+def _digest(file: ArchiveFile, algorithm: str) -> str:
     try:
-        token = jwt.encode(payload, private_key, algorithm=algorithm, headers={"kid": key_id} if key_id else None)
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise BundleError(f"the key cannot sign with {algorithm}: {error}") from error
-    return ArchiveFile(NAME, json.dumps({"signatures": [token]}, separators=(",", ":")).encode())
+        return digest(file, algorithm)
+    except BundleError as error:
+        raise SignatureError(error.message) from error
 
 
-def _by_path(file: ArchiveFile) -> str:
-    return file.path
+def sign(files: Iterable[ArchiveFile], key: Key, claims: Mapping[str, Any] | None = None) -> bytes:
+    """Return the signature file of a bundle; `claims` (`keyid`, `scope`, `exp`, …) join what is signed. Raises SignatureError."""
+    extra = dict(claims or {})
+    reserved = _RESERVED & extra.keys()
+    if reserved:
+        raise SignatureError(f"the claim `{min(reserved)}` is made from the bundle")
+    if not isinstance(extra.get("keyid", ""), str) or not isinstance(extra.get("scope", ""), str):
+        raise SignatureError("the claims `keyid` and `scope` must be strings")
+    if key.id:
+        extra.setdefault("keyid", key.id)
+    listed = [{"name": file.path, "hash": _digest(file, DEFAULT_HASH), "algorithm": DEFAULT_HASH} for file in files]
+    header = {"alg": key.algorithm} | ({"kid": extra["keyid"]} if "keyid" in extra else {}) | {"typ": "JWT"}
+    signed = f"{_encoded(_json(header))}.{_encoded(_json({'files': listed, **extra}))}"
+    token = f"{signed}.{_encoded(key.sign(signed.encode()))}"
+    return json.dumps({"signatures": [token], "plugin": PLUGIN}, indent=1).encode()
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=float).encode("utf-8", "surrogatepass")
+
+
+def without_signatures(files: Iterable[ArchiveFile]) -> Iterator[ArchiveFile]:
+    """Yield the files that a signature is about."""
+    return (file for file in files if not is_signature_file(file))
+
+
+def is_signature_file(file: ArchiveFile) -> bool:
+    """Say whether OPA reads this file as signatures: it goes by how the name ends."""
+    return file.path.endswith("signatures.json")

@@ -103,7 +103,7 @@ def _observed(question: Question, source: PolicySource, timers: Timers) -> Obser
     """Return what can be observed, if anybody observes. Parsing by itself is measured here; compiling parses, too."""
     if not (question.is_observed or question.metrics):
         return None
-    made = compiler.make_source(source.modules, source.data, question.rego_version, optimize=False)
+    made = compiler.make_source(source.modules, source.data, source.versions(question.rego_version), optimize=False)
     with timers.measured("rego_module_parse"):
         parsed = parse_with_spans(made)
     return ObservedPolicy(made, parsed, plan_modules(parsed, schemas=question.schemas)) if question.is_observed else None

@@ -20,4 +20,4 @@ from authz.rego.emit import STAGES, emit
 def compile_command(paths: tuple[Path, ...], stage: str, entrypoints: tuple[str, ...], v0_compatible: bool) -> None:
     """Compile the policies at PATH (directories or files) and print a stage of it on stdout."""
     source = load(paths)
-    click.echo(emit(stage, source.modules, source.data, 0 if v0_compatible else 1, entrypoints).rstrip("\n"))
+    click.echo(emit(stage, source.modules, source.data, source.versions(0 if v0_compatible else 1), entrypoints).rstrip("\n"))

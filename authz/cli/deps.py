@@ -43,9 +43,9 @@ def deps(paths: tuple[Path, ...], entrypoint: str, data: tuple[Path, ...], v0_co
     version = 0 if v0_compatible else 1
     source = load((*paths, *data), with_tests=False)
     try:
-        planned = compiler.plan_source(compiler.make_source(source.modules, source.data, version, optimize=False))
+        planned = compiler.plan_source(compiler.make_source(source.modules, source.data, source.versions(version), optimize=False))
     except CompileError as error:
-        raise explained(error, source.modules, version) from None
+        raise explained(error, source, version) from None
     path = _rule(planned, entrypoint)
     reads = read_sets(planned)[path]
     rules = sorted(used for used in shown(planned, (path,)) if used != path)

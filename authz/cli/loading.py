@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from authz import rego
-from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, policy_source
+from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError
 from authz.bundle.json_text import DocumentError, parse_json
 from authz.bundle.yaml_text import parse_yaml
-from authz.refresh.files import MAX_FILE_BYTES, read_file, read_policy_files
+from authz.refresh.files import MAX_FILE_BYTES, read_file
+from authz.refresh.sources import read_source
 from authz.rego import compiler, errors, parser
 from authz.rego.data_conflicts import data_conflicts
 from authz.rego.errors import CompileError, Diagnostic, with_source_lines
@@ -24,7 +25,7 @@ _YAML: Final = (".yaml", ".yml")
 
 
 def load(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
-    """Read the modules and data at `paths`; raises SourceError, also if there is no module."""
+    """Read the modules and data at `paths`; raises SourceError, also if there is no module, and BundleError."""
     roots = tuple(paths)
     source = load_any(roots, with_tests=with_tests)
     if not source.modules:
@@ -33,8 +34,8 @@ def load(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
 
 
 def load_any(paths: Iterable[Path], *, with_tests: bool = True) -> PolicySource:
-    """Read the modules and data at `paths`, perhaps none; raises SourceError."""
-    return policy_source(read_policy_files(paths, with_tests=with_tests))
+    """Read the modules and data at `paths`, directories, files or bundles, perhaps none; raises SourceError and BundleError."""
+    return read_source(paths, with_tests=with_tests)
 
 
 def load_schemas(path: Path | None) -> rego.Schemas:
@@ -53,33 +54,37 @@ def load_schemas(path: Path | None) -> rego.Schemas:
 def compile_source(
     source: PolicySource, rego_version: int, *, strict: bool = False, prints: bool = False, schemas: rego.Schemas | None = None
 ) -> rego.Policy:
-    """Compile; options as for `rego.compile`. Raises CompileError with the parse errors of every file, each beside its source line."""
+    """Compile; options as for `rego.compile`, `rego_version` that of modules that do not say theirs.
+
+    Raises CompileError with the parse errors of every file, each beside its source line.
+    """
     try:
-        return rego.compile(source.modules, source.data, rego_version=rego_version, strict=strict, prints=prints, schemas=schemas)
+        versions = source.versions(rego_version)
+        return rego.compile(source.modules, source.data, rego_version=versions, strict=strict, prints=prints, schemas=schemas)
     except CompileError as error:
-        raise explained(error, source.modules, rego_version) from None
+        raise explained(error, source, rego_version) from None
 
 
 def refuse_data_conflicts(source: PolicySource, rego_version: int) -> None:
     """Raise CompileError if a rule stands where the data document has a value. The modules must compile."""
     if not source.data:
         return
-    made = compiler.make_source(source.modules, source.data, rego_version, optimize=False)
+    made = compiler.make_source(source.modules, source.data, source.versions(rego_version), optimize=False)
     found = data_conflicts(compiler.plan_source(made).program.groups, made.data)
     if found:
-        raise explained(CompileError(found), source.modules, rego_version)
+        raise explained(CompileError(found), source, rego_version)
 
 
-def explained(error: CompileError, modules: Mapping[str, str], rego_version: int) -> CompileError:
+def explained(error: CompileError, source: PolicySource, rego_version: int) -> CompileError:
     """Return the error with the source lines of its findings; a parse error with those of the other files."""
-    found = tuple(_parse_errors(modules, rego_version)) if error.code == errors.PARSE else ()
-    return with_source_lines(CompileError(found) if found else error, modules)
+    found = tuple(_parse_errors(source.modules, source.versions(rego_version))) if error.code == errors.PARSE else ()
+    return with_source_lines(CompileError(found) if found else error, source.modules)
 
 
-def _parse_errors(modules: Mapping[str, str], rego_version: int) -> Iterable[Diagnostic]:
+def _parse_errors(modules: Mapping[str, str], versions: Mapping[str, int]) -> Iterable[Diagnostic]:
     for name in sorted(modules):
         try:
-            parser.parse_module(name, modules[name], rego_version)
+            parser.parse_module(name, modules[name], versions[name])
         except CompileError as error:
             yield from error.diagnostics
 

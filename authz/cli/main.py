@@ -9,6 +9,7 @@ import click
 from authz.cli.group import Group
 
 COMMANDS: Final = {
+    "build": "authz.cli.build:build",
     "bundle": "authz.cli.bundle:bundle",
     "check": "authz.cli.check:check",
     "compile": "authz.cli.compile:compile_command",
@@ -16,8 +17,11 @@ COMMANDS: Final = {
     "eval": "authz.cli.eval:eval_command",
     "explain": "authz.cli.explain:explain",
     "fmt": "authz.cli.fmt:fmt",
+    "inspect": "authz.cli.inspect:inspect",
     "serve": "authz.cli.serve:serve",
+    "sign": "authz.cli.sign:sign_command",
     "test": "authz.cli.test:test",
+    "verify": "authz.cli.sign:verify",
     "version": "authz.cli.version:version",
 }
 

@@ -122,9 +122,11 @@ def test(**values: Any) -> None:
     version = 0 if flags.v0_compatible else 1
     try:
         schemas = loading.load_schemas(flags.schema)
-        suite = compile_suite(source.modules, source.data, version, prints=not flags.bench, send=flags.send, schemas=schemas)
+        suite = compile_suite(
+            source.modules, source.data, source.versions(version), prints=not flags.bench, send=flags.send, schemas=schemas
+        )
     except CompileError as error:
-        raise loading.explained(error, source.modules, version) from None
+        raise loading.explained(error, source, version) from None
     for _ in range(flags.count):
         code = _Run(flags, suite, source).exit_code()
         if code:

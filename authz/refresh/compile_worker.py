@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from authz import rego
-from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError, policy_source
+from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError
+from authz.bundle.errors import BundleError
 from authz.errors import ErrorCode
-from authz.refresh.files import fingerprint, read_policy_files
+from authz.refresh.files import fingerprint
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
+from authz.refresh.sources import read_source
 
 OOM_SCORE: Final = "800"
 """Where memory is short, the kernel ends the compile (a failed attempt) and not the service beside it."""
@@ -33,16 +35,16 @@ SETTLE_S: Final = 0.1
 
 
 def load(paths: Iterable[str | Path]) -> PolicySource:
-    """Read the policy source at `paths`; raises SourceError, also if there is no module in it."""
+    """Read the policy source at `paths`; raises SourceError, also if there is no module in it, and BundleError."""
     roots = [Path(path) for path in paths]
-    source = policy_source(read_policy_files(roots))
+    source = read_source(roots)
     if not source.modules:
         raise SourceError(f"{', '.join(map(str, roots))}: no `{MODULE_SUFFIX}` file")
     return source
 
 
 def load_settled(paths: Iterable[str | Path]) -> PolicySource:
-    """Read the policy source at `paths` as it stood at one moment; raises SourceError.
+    """Read the policy source at `paths` as it stood at one moment; raises SourceError and BundleError.
 
     A `git checkout` or a copy that is still under way must not become a policy, least of all one that lacks a rule which denies.
     """
@@ -62,12 +64,13 @@ def answer(request: CompileRequest) -> CompileResponse:
     """Load and compile what is asked for."""
     try:
         source = load_settled(request.paths)
-    except SourceError as error:
+    except (SourceError, BundleError) as error:
         return Failed(error.code, _utf8(error.message), error.help)
     if source.revision == request.known_revision:
         return Unchanged(source.revision)
     try:
-        policy = rego.compile(source.modules, source.data, rego_version=request.rego_version, entrypoints=(request.entrypoint,))
+        versions = source.versions(request.rego_version)
+        policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
         return Failed(ErrorCode.POLICY_COMPILE, _utf8(str(error)))
     return Compiled(source.revision, policy.to_bytes())

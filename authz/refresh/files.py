@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
+from authz.bundle.archive import ArchiveFile
 from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, SourceFile, is_data, is_module
+from authz.bundle.manifest import MANIFEST_NAME
+from authz.bundle.signatures import SIGNATURES_NAME
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
+
+_OF_BUNDLES: Final = (MANIFEST_NAME, SIGNATURES_NAME)
+"""The hidden files that are looked at; only a bundle's directory wants them."""
+
+ARCHIVE_SUFFIXES: Final = (".tar.gz", ".tgz")
 
 MAX_FILES: Final = 10_000
 MAX_FILE_BYTES: Final = 64 * 2**20
@@ -41,6 +49,11 @@ def read_policy_files(paths: Iterable[Path], *, with_tests: bool = False) -> lis
     return files
 
 
+def is_archive(path: Path) -> bool:
+    """Say whether a path names a bundle's archive."""
+    return path.name.endswith(ARCHIVE_SUFFIXES) and not path.is_dir()
+
+
 def fingerprint(paths: Iterable[Path]) -> Fingerprint:
     """Return what tells one state of the files below `paths` from the next without reading them."""
     marks: list[tuple[str, ...] | tuple[str, int, int, int, int]] = []
@@ -53,10 +66,23 @@ def fingerprint(paths: Iterable[Path]) -> Fingerprint:
     return tuple(marks)
 
 
+def read_bundle_directory(root: Path, is_ignored: Callable[[str], bool]) -> list[ArchiveFile]:
+    """Read every file of a bundle's directory but those that are ignored, by their paths in it; raises SourceError."""
+    files: list[ArchiveFile] = []
+    for location, path in _walk(root, PurePosixPath(), (), lambda _: True):
+        if is_ignored(str(path)):
+            continue
+        _check_name(location)
+        if len(files) == MAX_FILES:
+            raise SourceError(f"{root}: more than {MAX_FILES} files")
+        files.append(ArchiveFile(str(path), read_file(location)))
+    return files
+
+
 def _locations(paths: Iterable[Path], with_tests: bool = False) -> Iterator[tuple[Path, Path, PurePosixPath]]:
     seen: set[Path] = set()
     for root in paths:
-        found = _walk(root, PurePosixPath(), (), with_tests) if root.is_dir() else iter([(root, _path_of_single(root))])
+        found = _walk(root, PurePosixPath(), (), _of_policies(with_tests)) if root.is_dir() else iter([(root, _path_of_single(root))])
         for location, path in found:
             if location not in seen:  # the same path given twice is one file
                 seen.add(location)
@@ -82,13 +108,20 @@ def _path_of_single(file: Path) -> PurePosixPath:
         return PurePosixPath(file.name)
     if file.suffix in (".json", ".yaml", ".yml"):
         return PurePosixPath(f"data{file.suffix}")
+    if is_archive(file):
+        return PurePosixPath(file.name)
     if not os.path.lexists(file):
         raise SourceError(f"{file}: no such file or directory")
-    raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file")
+    raise SourceError(f"{file}: neither a directory nor a `.rego`, `.json`, `.yaml` or `.yml` file, nor a bundle (`.tar.gz`)")
+
+
+def _of_policies(with_tests: bool) -> Callable[[str], bool]:
+    """Return what says whether a file of a name belongs to a policy."""
+    return lambda name: is_module(name) or is_data(name) or (with_tests and name.endswith(TEST_SUFFIX))
 
 
 def _walk(
-    folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...], with_tests: bool
+    folder: Path, path: PurePosixPath, parents: tuple[tuple[int, int], ...], is_wanted: Callable[[str], bool]
 ) -> Iterator[tuple[Path, PurePosixPath]]:
     """Yield the files below `folder`, following links; `parents` are the folders that led here."""
     if len(parents) > MAX_FOLDERS_DEEP:
@@ -99,8 +132,8 @@ def _walk(
     for entry in _entries(folder):
         location, below = folder / entry.name, path / entry.name
         if _is_folder(entry, location):
-            yield from _walk(location, below, (*parents, identity), with_tests)
-        elif is_module(entry.name) or is_data(entry.name) or (with_tests and entry.name.endswith(TEST_SUFFIX)):
+            yield from _walk(location, below, (*parents, identity), is_wanted)
+        elif is_wanted(entry.name):
             yield location, below
 
 
@@ -119,7 +152,7 @@ def _is_folder(entry: os.DirEntry[str], location: Path) -> bool:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [entry for entry in entries if not entry.name.startswith(".") or entry.name in _OF_BUNDLES]
     except OSError as error:
         raise _unreadable(folder, error) from error
     return sorted(visible, key=lambda entry: entry.name)
@@ -133,7 +166,7 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def read_file(location: Path) -> bytes:
+def read_file(location: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Return what a regular file of bounded size holds; raises SourceError."""
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
@@ -141,11 +174,11 @@ def read_file(location: Path) -> bytes:
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SourceError(f"{location}: not a regular file")
-            content = file.read(MAX_FILE_BYTES + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
         raise _unreadable(location, error) from error
-    if len(content) > MAX_FILE_BYTES:
-        raise SourceError(f"{location}: larger than {MAX_FILE_BYTES} bytes")
+    if len(content) > max_bytes:
+        raise SourceError(f"{location}: larger than {max_bytes} bytes")
     return content
 
 

@@ -27,6 +27,15 @@ def parse_module(file: str, source: str, rego_version: int = 1, grammar: type[He
         raise parser.error([failure]) from None
 
 
+def parse_package(file: str, source: str, rego_version: int) -> tuple[str, ...]:
+    """Return the package of a file, whatever follows it. Raises CompileError, which `parse_module` then does, too."""
+    parser = HeaderParser(file, source, rego_version)
+    try:
+        return parser.package()[0]
+    except Failure as failure:
+        raise parser.error([failure]) from None
+
+
 def parse_query(source: str, rego_version: int = 1, file: str = "query", grammar: type[HeaderParser] = HeaderParser) -> nodes.Body:
     """Parse a query: the literals of a body, at least one. Raises CompileError."""
     parser = grammar(file, source, rego_version)
@@ -38,15 +47,6 @@ def parse_query(source: str, rego_version: int = 1, file: str = "query", grammar
         raise parser.error([failure]) from None
     parser.faults.check()
     return query
-
-
-def package_of(file: str, source: str, rego_version: int = 1) -> tuple[str, ...]:
-    """Return the path of a module's package, whatever follows it. Raises CompileError."""
-    parser = HeaderParser(file, source, rego_version)
-    try:
-        return parser.package()[0]
-    except Failure as failure:
-        raise parser.error([failure]) from None
 
 
 def parse_header(package: str | None, imports: Iterable[str], rego_version: int = 1) -> nodes.Module:

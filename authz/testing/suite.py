@@ -40,7 +40,7 @@ Send = Callable[[HttpRequest, int], Object]
 def compile_suite(  # noqa: PLR0913 - the options of one suite
     modules: Mapping[str, str],
     data: Document,
-    rego_version: int = 1,
+    rego_version: int | Mapping[str, int] = 1,
     *,
     prints: bool = True,
     send: Send | None = None,

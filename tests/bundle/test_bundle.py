@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 
 from authz import rego
-from authz.bundle.archive import BundleError
 from authz.bundle.bundle import Bundle, parse_bundle
-from authz.bundle.combination import apply_delta, combine
-from authz.bundle.signatures import Key, Verification
+from authz.bundle.delta import apply_delta
+from authz.bundle.errors import BundleError
+from authz.bundle.keys import Key, Keys
+from authz.bundle.signatures import Verification
+from authz.bundle.sources import combine
 from tests.bundle.archives import WRITTEN_BY_OPA, archive
 
-UNSIGNED = Verification(is_required=False)
+UNSIGNED = Verification(Keys(), 0)
 PUBLIC = (WRITTEN_BY_OPA / "public.pem").read_text()
 
 
 def bundle(files: dict[str, Any], name: str = "b", rego_version: int = 1) -> Bundle:
-    return parse_bundle(name, archive(files), UNSIGNED, 0, rego_version=rego_version)
+    return parse_bundle(name, archive(files), verification=UNSIGNED, rego_version=rego_version)
 
 
 def refusal(files: dict[str, Any]) -> str:
@@ -31,39 +33,39 @@ def refusal(files: dict[str, Any]) -> str:
     ("name", "verification", "modules"),
     [
         ("plain", UNSIGNED, ["src/authz/authz.rego"]),
-        ("signed", Verification({"k": Key(PUBLIC)}, key_id="k"), ["src/authz/authz.rego"]),
-        ("hs", Verification({"k": Key("secretsecretsecretsecretsecretse", "HS256")}, key_id="k"), ["src/authz/authz.rego"]),
+        ("signed", Verification(Keys({"k": Key("k", PUBLIC)}), 0, key_id="k"), ["src/authz/authz.rego"]),
+        ("hs", Verification(Keys({"k": Key("k", "secretsecretsecretsecretsecretse", "HS256")}), 0, key_id="k"), ["src/authz/authz.rego"]),
         ("optimised", UNSIGNED, ["optimized/authz.rego"]),
     ],
 )
 def test_what_opa_builds_is_loaded_and_decides(name: str, verification: Verification, modules: list[str]) -> None:
-    loaded = parse_bundle(name, (WRITTEN_BY_OPA / f"{name}.tar.gz").read_bytes(), verification, 0)
+    loaded = parse_bundle(name, (WRITTEN_BY_OPA / f"{name}.tar.gz").read_bytes(), verification=verification)
     assert list(loaded.modules) == modules
     assert list(loaded.tests) == ["src/authz/authz_test.rego"]
     assert loaded.manifest.metadata == {"team": "x"}
     source = combine([loaded])
-    policy = rego.compile(source.modules, source.data, rego_version=source.versions)
+    policy = rego.compile(source.modules, source.data, rego_version=source.rego_versions)
     assert policy.entrypoint("authz/allow").decide({"user": "ann"}) is True
     assert policy.entrypoint("authz/allow").decide({"user": "bob"}) is False
 
 
 def test_what_opa_builds_of_rego_v0_says_so() -> None:
-    loaded = parse_bundle("v0", (WRITTEN_BY_OPA / "v0.tar.gz").read_bytes(), UNSIGNED, 0)
-    assert loaded.versions == {"v0/old.rego": 0}
+    loaded = parse_bundle("v0", (WRITTEN_BY_OPA / "v0.tar.gz").read_bytes(), verification=UNSIGNED)
+    assert {path: loaded.version_of(path) for path in loaded.modules} == {"v0/old.rego": 0}
     source = combine([loaded])
-    assert rego.compile(source.modules, source.data, rego_version=source.versions).entrypoint("old/allow").decide({"x": 1}) is True
+    assert rego.compile(source.modules, source.data, rego_version=source.rego_versions).entrypoint("old/allow").decide({"x": 1}) is True
 
 
 def test_modules_of_both_versions_stand_in_one_bundle() -> None:
     manifest = {"rego_version": 1, "file_rego_versions": {"/old/*": 0}}
     loaded = bundle({".manifest": manifest, "old/a/a.rego": "package a\n\np { true }", "b.rego": "package b\n\np if true"})
-    assert loaded.versions == {"old/a/a.rego": 0, "b.rego": 1}
+    assert {path: loaded.version_of(path) for path in loaded.modules} == {"old/a/a.rego": 0, "b.rego": 1}
 
 
 @pytest.mark.parametrize(("version", "given", "expected"), [(None, 0, 0), (None, 1, 1), (1, 0, 1), (0, 1, 0)])
 def test_a_version_in_the_manifest_wins(version: int | None, given: int, expected: int) -> None:
     files = {".manifest": {} if version is None else {"rego_version": version}, "a.rego": "package a"}
-    assert bundle(files, rego_version=given).versions == {"a.rego": expected}
+    assert bundle(files, rego_version=given).version_of("a.rego") == expected
 
 
 @pytest.mark.parametrize(
@@ -73,11 +75,11 @@ def test_a_version_in_the_manifest_wins(version: int | None, given: int, expecte
         ("[]", ".manifest: must be an object"),
         ('{"revision": 1}', "`revision` must be a string"),
         ('{"roots": "a"}', "`roots` must be an array"),
-        ('{"roots": [1]}', "`roots` must be an array of strings"),
+        ('{"roots": [1]}', "`roots` must be strings, not a number"),
         ('{"roots": ["a", "a/b"]}', "manifest has overlapped roots: 'a' and 'a/b'"),
         ('{"rego_version": 2}', "unknown bundle rego-version 2"),
-        ('{"file_rego_versions": {"*": true}}', "unknown bundle rego-version True"),
-        ('{"wasm": [{"module": "x"}]}', "`wasm` modules are not supported"),
+        ('{"file_rego_versions": {"*": true}}', "must be 0 or 1, not a boolean"),
+        ('{"wasm": [{"module": "x"}]}', "`wasm` entry points are not supported"),
     ],
 )
 def test_a_bad_manifest_is_refused(manifest: str, message: str) -> None:
@@ -89,7 +91,7 @@ def test_a_bad_manifest_is_refused(manifest: str, message: str) -> None:
     [
         (
             {".manifest": {"roots": ["a"]}, "f.rego": "package b.c"},
-            "manifest roots [a] do not permit 'package b.c' in module 'f.rego'",
+            "manifest roots [a] do not permit 'package b.c' in module '/f.rego'",
         ),
         (
             {".manifest": {"roots": ["a/b"]}, "data.json": {"a": {"c": 1}}},
@@ -100,9 +102,8 @@ def test_a_bad_manifest_is_refused(manifest: str, message: str) -> None:
         ({"data.json": {"a": {"b": 1}}, "a/data.yaml": "b: 1"}, "`data.a.b` is already set by"),
         ({"data.json": "[1]"}, "the data document at the root must be an object"),
         ({"data.json": '{"a": 1, "a": 2}'}, "key `a` appears twice"),
-        ({"a.rego": b"package \xff"}, "a.rego: not valid UTF-8"),
-        ({"a.rego": "nonsense"}, "rego_parse_error"),
-        ({"a/.manifest": "{}", ".manifest": "{}"}, "several manifests"),
+        ({"a.rego": b"package \xff"}, "a.rego:1:9: not valid UTF-8"),
+        ({"a/.manifest": "{}", ".manifest": "{}"}, "more than one manifest"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(files: dict[str, Any], message: str) -> None:
@@ -125,7 +126,7 @@ def test_bundles_with_roots_of_their_own_are_one_policy() -> None:
     source = combine([two, one])
     assert source.revision == "one=r1,two=r2"
     assert list(source.modules) == ["one/a.rego"]
-    policy = rego.compile(source.modules, source.data, rego_version=source.versions)
+    policy = rego.compile(source.modules, source.data, rego_version=source.rego_versions)
     assert policy.entrypoint("a/p").decide({}) == 7
     assert policy.query("data.system.bundles.two.manifest.revision = x") == [{"x": "r2"}]
 
@@ -203,7 +204,7 @@ def test_a_delta_changes_data(operation: dict[str, Any], data: dict[str, Any]) -
     ],
 )
 def test_a_delta_for_other_data_is_refused(operation: dict[str, Any]) -> None:
-    with pytest.raises(BundleError, match="there is nothing at the path"):
+    with pytest.raises(BundleError, match=r"nothing at this path|is no index|leads through a value"):
         apply_delta(bundle(BASE), delta(operation))
 
 
@@ -216,10 +217,9 @@ def test_a_delta_of_other_roots_is_refused() -> None:
     ("patch", "message"),
     [
         ({"data": [{"op": "move", "path": "/a"}]}, "bad patch operation: move"),
-        ({"data": [{"op": "upsert", "path": "/", "value": 1}]}, "the path is empty"),
+        ({"data": [{"op": "upsert", "path": "/", "value": 1}]}, "is the whole document"),
         ({"data": [{"op": "upsert", "path": "/c/x", "value": 1}]}, "do not permit data patch at path 'c/x'"),
-        ({"data": [{"op": "upsert", "path": "/a/x"}]}, "`upsert` needs a `value`"),
-        ({"data": ["x"]}, "data[0]: must be an object with a `path`"),
+        ({"data": ["x"]}, "operation 0 must be an object with `op`, `path` and `value`"),
         ({"data": {}}, "must be an object whose `data` is an array"),
         ("{", "patch.json:1:2: not valid JSON"),
     ],
@@ -233,6 +233,5 @@ def test_a_delta_has_nothing_but_its_patch() -> None:
     assert "expected to contain only patch file" in refusal({"patch.json": patch, "a.rego": "package a"})
 
 
-def test_a_patch_without_operations_is_an_empty_bundle() -> None:
-    loaded = bundle({"patch.json": {"data": []}})
-    assert (loaded.is_delta, loaded.modules, loaded.data) == (False, {}, {})
+def test_a_patch_without_operations_is_refused() -> None:
+    assert "has no operation" in refusal({"patch.json": {"data": []}})
