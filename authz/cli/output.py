@@ -14,8 +14,7 @@ import orjson
 from authz.errors import AuthzError
 from authz.rego.errors import CompileError, EvalError
 from authz.rego.nodes import Location
-from authz.rego.render import number_text
-from authz.rego.values import Document, Number, Object, Set, Value, json_key, to_json
+from authz.rego.values import Document, Number, Object, Set, Value, json_key, number_text, to_json
 
 _INT64: Final = 2**63
 

@@ -14,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from authz.extauthz import outgoing
 from authz.extauthz.errors import BadDecisionError, quote
 from authz.extauthz.response import FORBIDDEN, Changes, Pairs, Refusal, allow, deny
-from authz.rego.values import FALSE, TRUE, Boolean, Null, Object, Set, Value, json_key, to_json
+from authz.rego.values import FALSE, TRUE, Boolean, Null, Object, Set, Value, Written, json_key, to_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +35,7 @@ _GO_TYPES: Final[dict[type, str]] = {
     Boolean: "bool",
     int: "json.Number",
     Decimal: "json.Number",
+    Written: "json.Number",
     str: "string",
     tuple: "[]interface {}",
     Set: "[]interface {}",

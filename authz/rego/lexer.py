@@ -15,7 +15,7 @@ from typing import Final
 from authz.rego.errors import PARSE, CompileError, Diagnostic
 from authz.rego.nodes import Location
 from authz.rego.tokens import KEYWORDS, NEWLINE, NO_GAP, SPACE, SYMBOLS, Comment, Kind, Token
-from authz.rego.values import Number
+from authz.rego.values import Number, spelled
 
 MAX_SOURCE_BYTES: Final = 16 * 1024 * 1024
 """Larger sources are refused: nobody writes them, and compiling them would take minutes."""
@@ -186,7 +186,7 @@ class _Lexer:
             raise self._error(start, "number too big", len(text)) from error
         if number and abs(number.adjusted()) > MAX_EXPONENT:
             raise self._error(start, "number too big", len(text))
-        return number
+        return number if text[0] == "." else spelled(number, text)
 
     def _check_characters(self) -> None:
         if len(self.source) > MAX_SOURCE_BYTES or (

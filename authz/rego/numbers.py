@@ -7,12 +7,13 @@ knows numbers only: neither the types of operands nor the text of other values.
 
 from __future__ import annotations
 
+import itertools
 import re
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeAlias
 
 from authz.rego.errors import BuiltinError
-from authz.rego.values import Number
+from authz.rego.values import Number, number_text, spelled
 
 MANTISSA_BITS: Final = 64
 """Precision of a result that is not an exact integer."""
@@ -23,17 +24,21 @@ MAX_BITS: Final = 1 << 16
 MAX_EXPONENT: Final = 5000
 """Decimal exponent up to which a number may be calculated with: `1e1000000000` may be compared, not added to."""
 
+MAX_INDEX_LENGTH: Final = 19
+"""Characters of an index' text but for its sign: the digits of 2**63, or fewer and a point."""
+
 Float: TypeAlias = tuple[int, int]
 """A binary float: (mantissa, exponent), of value mantissa * 2**exponent."""
 
 NUMBERS: Final = (int, Decimal)
 """The classes of numbers, for isinstance."""
 
+_INDEX: Final = re.compile(r"-?[0-9]+(\.0*)?\Z")
 _LITERAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 
 
 def parse(text: str) -> Number:
-    """Return the number that `text` writes as JSON does; a fraction or an exponent makes a Decimal, which keeps the text's form.
+    """Return the number that `text` writes as JSON does; it keeps the text.
 
     Raises ValueError for any other text, and for integers longer than Python reads (4,300 digits).
     """
@@ -41,14 +46,14 @@ def parse(text: str) -> Number:
     if matched is None:
         raise ValueError(f"invalid number literal {text!r}")
     if matched[1] is None and matched[2] is None:
-        return int(text)
+        return spelled(int(text), text)
     try:
         number = Decimal(text)
     except InvalidOperation as error:
         raise ValueError(f"number {text} is out of range") from error
     if not number.is_finite():
         raise ValueError(f"number {text} is out of range")
-    return number
+    return spelled(number, text)
 
 
 def as_int(number: Number) -> int | None:
@@ -62,14 +67,18 @@ def as_int(number: Number) -> int | None:
 def as_index(number: Number) -> int | None:
     """Return the number as an int where OPA takes it for a position or a length, else None.
 
-    OPA asks the number's text: `1.0` will do, `1e0` will not, nor will more than 64 bits.
+    OPA asks the number's text: `1.0` will do; `1e0` will not, nor will more than 64 bits or a text longer than those need.
     """
     if isinstance(number, int):
         return number if -(1 << 63) <= number < 1 << 63 else None
-    _, _, exponent = number.as_tuple()
-    if type(exponent) is not int or not -MAX_EXPONENT < exponent < 0 or number != number.to_integral_value():
-        return None
-    return as_index(int(number))
+    text = number_text(number)
+    return as_index(int(number)) if len(text.removeprefix("-")) <= MAX_INDEX_LENGTH and _INDEX.match(text) else None
+
+
+def float_as_int(number: Number) -> int | None:
+    """Return the nearest binary float as an int if it is whole, else None."""
+    value = to_float(number)
+    return truncated_float(value) if _is_whole(value) else None
 
 
 def add(left: Number, right: Number) -> Number:
@@ -105,16 +114,23 @@ def mul(left: Number, right: Number) -> Number:
     first, second = as_int(left), as_int(right)
     if first is not None and second is not None:
         return checked_size(first * second)
-    return from_float(multiply(to_float(left), to_float(right)))
+    return _signed(from_float(multiply(to_float(left), to_float(right))), left, right)
 
 
 def div(left: Number, right: Number) -> Number:
     """Return left / right, which never truncates; BuiltinError if `right` is zero."""
     if right == 0:
         raise BuiltinError("div: divide by zero")
-    if type(left) is int and type(right) is int and _is_small(left) and _is_small(right) and left % right == 0:
+    if type(left) is int and type(right) is int and left and _is_small(left) and _is_small(right) and left % right == 0:
         return left // right
-    return from_float(_divide(to_float(left), to_float(right)))
+    return _signed(from_float(_divide(to_float(left), to_float(right))), left, right)
+
+
+def _signed(result: Number, left: Number, right: Number) -> Number:
+    """Return the product or quotient; one that is zero is written with the sign that OPA's floats keep."""
+    if result:
+        return result
+    return spelled(result, "-0") if number_text(left).startswith("-") != number_text(right).startswith("-") else result
 
 
 def rem(left: Number, right: Number) -> Number:
@@ -138,7 +154,7 @@ def absolute(number: Number) -> Number:
 
 def half_away(number: Number) -> int:
     """Return the nearest integer, halves away from zero."""
-    if isinstance(number, int) and _is_small(number):
+    if isinstance(number, int) and number.bit_length() < MANTISSA_BITS:  # with a half it needs a bit more
         return number
     value = to_float(number)
     return truncated_float(_add(value, (-1 if value[0] < 0 else 1, -1)))
@@ -211,7 +227,17 @@ def from_float(value: Float, bits: int = MANTISSA_BITS) -> Number:
     if scale >= 0:
         padded: int = digits * 10**scale
         return -padded if mantissa < 0 else padded
-    return Decimal(f"{'-' if mantissa < 0 else ''}{digits}E{scale}")
+    sign = "-" if mantissa < 0 else ""
+    return spelled(Decimal(f"{sign}{digits}E{scale}"), sign + _go_text(str(digits), scale))
+
+
+def _go_text(digits: str, scale: int) -> str:
+    """Return digits * 10**scale as Go's `%g` writes it: with an exponent of two digits where that is below -4 or above 5."""
+    exponent = len(digits) - 1 + scale
+    if -5 < exponent < 6:
+        padded = digits.rjust(1 - scale, "0")
+        return f"{padded[:scale]}.{padded[scale:]}"
+    return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e{exponent:+03d}"
 
 
 def multiply(left: Float, right: Float, bits: int = MANTISSA_BITS) -> Float:
@@ -265,28 +291,49 @@ def truncated_float(value: Float) -> int:
 def _shortest(mantissa: int, exponent: int, bits: int) -> tuple[int, int]:
     """Return (digits, scale) of the shortest decimal digits * 10**scale within half a unit of the last binary place.
 
-    Steele and White's digit generation. As in Go the interval is symmetric (even below a
-    power of two) and closed if the mantissa is even.
+    As Go's `big.Float` finds it: the value's digits, cut where they and those of both ends of the interval differ. The interval
+    is symmetric (even below a power of two) and closed if the mantissa is even; a tie goes to the even digit.
     """
     spare = bits - mantissa.bit_length()
     mantissa, exponent = mantissa << spare, exponent - spare
     closed = mantissa & 1 == 0
-    # value = rest / unit, half = half a last place in the same unit
-    rest, half, unit = mantissa << 1, 1, 2
-    rest, half, unit = (rest << exponent, half << exponent, unit) if exponent >= 0 else (rest, half, unit << -exponent)
-    power = (mantissa.bit_length() + exponent) * 30103 // 100000 + 1  # log10(2); at least the number of digits before the point
-    rest, half, unit = (rest, half, unit * 10**power) if power >= 0 else (rest * 10**-power, half * 10**-power, unit)
-    digits, scale = 0, power
-    while True:
-        rest, half, scale = rest * 10, half * 10, scale - 1
-        digit, rest = divmod(rest, unit)
+    value, lower, upper = (_Digits(2 * mantissa + half, exponent - 1) for half in (0, -1, 1))
+    digits = 0
+    for place in itertools.count():
+        low, digit, high = lower.next(), value.next(), upper.next()
         digits = digits * 10 + digit
-        down = rest < half or (closed and rest == half)
-        up = rest + half > unit or (closed and rest + half == unit)
-        if down or up:
+        down = low != digit or (closed and lower.length == place + 1)
+        up = digit != high and (closed or digit + 1 < high or upper.length is None)
+        if down or up or not value.rest:
             break
-    if up and (not down or rest * 2 > unit or (rest * 2 == unit and digits & 1)):
+    if up and (not down or value.is_above_half(digits)):
         digits += 1
+    scale = value.power - place
     while digits and digits % 10 == 0:
         digits, scale = digits // 10, scale + 1
     return digits, scale
+
+
+class _Digits:
+    """The decimal digits of mantissa * 2**exponent, the first one not zero; `length` is known once the last one was read."""
+
+    def __init__(self, mantissa: int, exponent: int) -> None:
+        self.rest, self.unit = (mantissa << exponent, 1) if exponent >= 0 else (mantissa, 1 << -exponent)
+        self.power = (mantissa.bit_length() + exponent) * 30103 // 100000 + 1  # log10(2); at least that of the first digit
+        self.rest, self.unit = (self.rest, self.unit * 10**self.power) if self.power >= 0 else (self.rest * 10**-self.power, self.unit)
+        while self.rest < self.unit:
+            self.rest, self.power = self.rest * 10, self.power - 1
+        self.read = 0
+        self.length: int | None = None
+
+    def next(self) -> int:
+        digit, rest = divmod(self.rest, self.unit)
+        self.rest, self.read = rest * 10, self.read + 1
+        if not rest and self.length is None:
+            self.length = self.read
+        return digit
+
+    def is_above_half(self, digits: int) -> bool:
+        """Say whether what is left of `digits` rounds up."""
+        half = self.unit * 5
+        return self.rest > half or (self.rest == half and digits & 1 == 1)

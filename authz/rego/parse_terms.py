@@ -15,7 +15,7 @@ from authz.rego.cursor import MAX_HEIGHT, Cursor, Failure
 from authz.rego.errors import COMPILE, TYPE, Stage
 from authz.rego.nodes import Term
 from authz.rego.tokens import KEYWORD_KINDS, NO_GAP, Kind, Token
-from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, type_name
+from authz.rego.values import FALSE, NULL, TRUE, Number, Scalar, spelled, type_name
 
 # Binding strength of the infix operators; `in` is weaker than all of them, `=` and `:=` join expressions, not terms.
 LEVELS: Final[dict[Kind, int]] = {
@@ -242,7 +242,7 @@ class TermParser(Cursor):
             self.advance()
             number = cast(Number, token.value)
             negative = -number if isinstance(number, int) else number.copy_negate()  # `-` would round a Decimal
-            return nodes.Scalar(negative, self.location(sign))
+            return nodes.Scalar(spelled(negative, f"-{token.text}"), self.location(sign))
         if token.kind not in (Kind.IDENT, Kind.CONTAINS):
             self.unexpected("expected number")
         return nodes.Call(("minus",), (nodes.Scalar(0, self.location(sign)), self.term()), self.location(sign))

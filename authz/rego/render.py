@@ -1,6 +1,6 @@
 """The texts of values: Rego's (as `print` and `sprintf` show composites) and JSON's (as `json.marshal` gives).
 
-A Decimal keeps the form in which its source wrote it: `1.0` stays `1.0`, `1e3` stays
+A number keeps the form in which its source wrote it: `1.0` stays `1.0`, `1e3` stays
 `1e3`. This module decides no equality or order, and evaluates nothing.
 """
 
@@ -14,30 +14,12 @@ from typing import Any, Final, cast
 
 import orjson
 
-from authz.rego.values import Boolean, Null, Object, Set, Value
-
-_DIGITS_AT_ONCE: Final = 4000
-"""Python refuses to print an integer of more than 4,300 digits."""
+from authz.rego.values import Boolean, Null, Object, Set, Value, Written, number_text
 
 _QUOTED: Final = {'"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 
 # What Go's encoding/json escapes beyond the necessary; a lone surrogate is no UTF-8 and becomes U+FFFD.
 _HTML: Final = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
-
-
-def number_text(number: int | Decimal) -> str:
-    """Return the number as its source wrote it, as far as a Decimal tells."""
-    if isinstance(number, int):
-        try:
-            return str(number)
-        except ValueError:
-            return _long_text(number)
-    return str(number).lower().replace("e+", "e")
-
-
-def _long_text(number: int) -> str:
-    head, tail = divmod(abs(number), 10**_DIGITS_AT_ONCE)
-    return f"{'-' if number < 0 else ''}{number_text(head)}{tail:0{_DIGITS_AT_ONCE}d}"
 
 
 def quote(text: str, *, ascii_only: bool = False) -> str:
@@ -87,6 +69,7 @@ _TEXT: Final[dict[type, Callable[[Any], str]]] = {
     Boolean: lambda value: "true" if value else "false",
     int: number_text,
     Decimal: number_text,
+    Written: number_text,
     str: quote,
     tuple: _array_text,
     Object: _object_text,
@@ -113,7 +96,7 @@ def _plain(value: object) -> Any:
         return value.truth
     if type(value) is Null:
         return None
-    if type(value) is Decimal:
+    if isinstance(value, Decimal):
         return orjson.Fragment(number_text(value))
     if type(value) is Set:
         return value.ordered()

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from authz.rego import errors
 from authz.rego.errors import BuiltinError, EvalError
 from authz.rego.nodes import Location
+from authz.rego.numbers import as_index
 from authz.rego.pending import HTTP_SEND, HttpRequest, Memory
 from authz.rego.values import FALSE, TRUE, Boolean, Object, Set, Value
 
@@ -26,6 +27,7 @@ MAX_STEPS: Final = 1_000_000
 MAX_QUERY_STEPS: Final = 100 * MAX_STEPS
 """The same for queries, which people and tests wait for, but no request does."""
 
+_UNDEFINED_UNLESS_STRICT: Final = frozenset({errors.EVAL_BUILTIN, errors.EVAL_TYPE})
 COLLECTIONS: Final = frozenset({tuple, Object, Set})
 BOOL: Final[dict[bool | None, Boolean | None]] = {True: TRUE, False: FALSE, None: None}
 
@@ -73,7 +75,12 @@ class Context:
         return memory.answer_to(request)
 
     def failed(self, error: BuiltinError, location: Location) -> None:
-        """Make a built-in's failure undefined, or end the evaluation if it is strict. One that lists failures goes on."""
+        """Make a built-in's failure undefined, or end the evaluation if it is strict. One that lists failures goes on.
+
+        Other errors, such as conflicts, always end it.
+        """
+        if error.code not in _UNDEFINED_UNLESS_STRICT:
+            raise EvalError(error.code, error.message, location) from error
         if self.failures is not None:
             self.failures.append(EvalError(error.code, error.message, location))
         elif self.strict:
@@ -111,9 +118,8 @@ def get(base: Value | None, key: Value) -> Value | None:
 def _item(items: tuple[Value, ...], key: Value) -> Value | None:
     if key.__class__ is int:
         return items[key] if 0 <= key < len(items) else None
-    if key.__class__ is Decimal and 0 <= key < len(items) and key == int(key):
-        return items[int(key)]
-    return None
+    position = as_index(key) if isinstance(key, Decimal) else None
+    return items[position] if position is not None and 0 <= position < len(items) else None
 
 
 def get_data(base: Value | None, keys: Iterable[Value]) -> Value | None:

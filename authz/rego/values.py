@@ -18,6 +18,9 @@ from typing import Any, Final, TypeAlias, Union, cast
 # JSON as Python holds it at the edges (orjson, json, msgspec).
 Document: TypeAlias = Any
 
+_DIGITS_AT_ONCE: Final = 4000
+"""Python refuses to print an integer of more than 4,300 digits."""
+
 MAX_DEPTH: Final = 128
 """Nesting that a document may have; deeper ones are refused, not recursed into."""
 
@@ -103,6 +106,17 @@ class Set(frozenset["Value"]):
         return Set, (self.ordered(),)
 
 
+class Written(Decimal):
+    """A number that its source spells otherwise than `int` or `Decimal` would: `-0`, `1e0`, `2.5e+06`. It equals every other spelling."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+    def __reduce__(self) -> tuple[Any, tuple[Number, str]]:  # type: ignore[override]  # Decimal's own would lose the text
+        return spelled, (Decimal(self), self.text)
+
+
 Number: TypeAlias = Union[int, Decimal]
 Scalar: TypeAlias = Union[Null, Boolean, int, Decimal, str]
 Value: TypeAlias = Union[Null, Boolean, int, Decimal, str, tuple["Value", ...], Object, Set]
@@ -110,13 +124,40 @@ Value: TypeAlias = Union[Null, Boolean, int, Decimal, str, tuple["Value", ...], 
 EMPTY_OBJECT: Final = Object()
 EMPTY_SET: Final = Set()
 
-_RANK: Final[dict[type, int]] = {Null: 0, Boolean: 1, int: 2, Decimal: 2, str: 3, tuple: 4, Object: 5, Set: 6}
+_RANK: Final[dict[type, int]] = {Null: 0, Boolean: 1, int: 2, Decimal: 2, Written: 2, str: 3, tuple: 4, Object: 5, Set: 6}
 _NAMES: Final = ("null", "boolean", "number", "string", "array", "object", "set")
 
 
 def type_name(value: Value) -> str:
     """Return Rego's name of the value's type, as `type_name` gives it."""
     return _NAMES[_RANK[type(value)]]
+
+
+def number_text(number: Number) -> str:
+    """Return the number as its source wrote it."""
+    kind = type(number)
+    if kind is Written:
+        return cast(Written, number).text
+    if kind is Decimal:
+        return str(number).lower().replace("e+", "e")
+    try:
+        return str(number)
+    except ValueError:
+        return _long_text(cast(int, number))
+
+
+def _long_text(number: int) -> str:
+    head, tail = divmod(abs(number), 10**_DIGITS_AT_ONCE)
+    return f"{'-' if number < 0 else ''}{number_text(head)}{tail:0{_DIGITS_AT_ONCE}d}"
+
+
+def spelled(number: Number, text: str) -> Number:
+    """Return the number so that `text` is how it is written."""
+    if number_text(number) == text:
+        return number
+    written = Written(number)
+    written.text = text
+    return written
 
 
 def boolean(truth: bool) -> Boolean:
@@ -204,6 +245,7 @@ _FROM_JSON: Final[dict[type, Callable[[Any, int], Value]]] = {
     type(None): lambda _document, _: NULL,
     float: _from_float,
     Decimal: _from_decimal,
+    Written: lambda document, _: document,
     dict: _from_mapping,
     list: _from_sequence,
     tuple: _from_sequence,
@@ -242,8 +284,8 @@ def to_json(value: Value) -> Document:
         return bool(value)
     if kind is Null:
         return None
-    if kind is Decimal:
-        return _number_to_json(cast(Decimal, value))
+    if kind is Decimal or kind is Written:
+        return _number_to_json(Decimal(cast(Decimal, value)))
     if kind is Object:
         return _object_to_json(cast(Object, value))
     items = cast(Set, value).ordered() if kind is Set else cast("tuple[Value, ...]", value)
@@ -274,8 +316,8 @@ def json_key(key: Value) -> str:
 def _key_text(value: Value) -> str:
     """Return the compact JSON of a part of a key: numbers as their source wrote them, members sorted by their keys' texts."""
     kind = type(value)
-    if kind is Decimal:
-        return str(value).lower().replace("e+", "e")
+    if kind is Decimal or kind is Written:
+        return number_text(cast(Decimal, value))
     if kind is Object:
         texts = {json_key(key): _key_text(item) for key, item in cast(Object, value).items()}
         return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{texts[key]}" for key in sorted(texts)) + "}"

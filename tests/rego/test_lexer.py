@@ -9,6 +9,7 @@ import pytest
 from authz.rego.errors import CompileError
 from authz.rego.lexer import MAX_SOURCE_BYTES, read, tokenize
 from authz.rego.tokens import NEWLINE, NO_GAP, SPACE, Kind, Token
+from authz.rego.values import number_text
 
 
 def values(source: str) -> list[object]:
@@ -76,14 +77,22 @@ def test_a_byte_order_mark_is_allowed_at_the_start_only() -> None:
         ("1.0", Decimal("1.0")),
         ("1e3", Decimal("1e3")),
         ("0.5E-2", Decimal("0.005")),
+        ("1e0", Decimal(1)),
+        ("100e-2", Decimal(1)),
         ("0e1", Decimal("0e1")),
-        (".5", Decimal("0.5")),
     ],
 )
 def test_numbers_keep_their_text_exactly(source: str, value: int | Decimal) -> None:
     (token,) = tokenize("a.rego", source)[:-1]
-    assert (token.kind, token.value, type(token.value)) == (Kind.NUMBER, value, type(value))
-    assert str(token.value) == str(value)
+    assert (token.kind, token.value) == (Kind.NUMBER, value)
+    assert isinstance(token.value, int | Decimal)
+    assert number_text(token.value) == source
+
+
+def test_a_number_without_digits_before_its_point_is_written_as_json_has_it() -> None:
+    (token,) = tokenize("a.rego", ".5")[:-1]
+    assert isinstance(token.value, Decimal)
+    assert number_text(token.value) == "0.5"
 
 
 def test_an_integer_too_long_for_python_is_an_equal_decimal() -> None:

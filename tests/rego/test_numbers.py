@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from authz.rego import numbers
 from authz.rego.errors import BuiltinError
 from authz.rego.numbers import MAX_BITS, MAX_EXPONENT, as_index, as_int, parse
-from authz.rego.render import number_text
-from authz.rego.values import Number
+from authz.rego.values import Number, number_text
 
 OPERATIONS: dict[str, Callable[[Number, Number], Number]] = {
     "+": numbers.add,
@@ -39,11 +38,18 @@ OPERATIONS: dict[str, Callable[[Number, Number], Number]] = {
         ("6 / 3", "2"),
         ("-6 / 4", "-1.5"),
         ("0 / 5", "0"),
-        ("9223372036854775807 / 2", "4611686018427387903.5"),
+        ("9223372036854775807 / 2", "4.6116860184273879035e+18"),
         ("28857836529306024611913 / 3", "9619278843102008204000"),
         ("1e21 / 7", "142857142857142857144"),
         ("28857836529306024611913 * 3", "86573509587918073835739"),
         ("1e20 + 0.5", "100000000000000000000"),
+        ("-648856311488042411946 + 18.830635978367226", "-648856311488042411960"),
+        ("1000000 + 0.5", "1.0000005e+06"),
+        ("100000 + 0.5", "100000.5"),
+        ("1 / 8192", "0.0001220703125"),
+        ("1 / 16384", "6.103515625e-05"),
+        ("0 / -5", "-0"),
+        ("-0.0 * 1.5", "-0"),
         ("1e-300 * 1e-300", "9.9999999999999999994e-601"),
         ("1.00000000000000000000001 + 1", "2"),
         ("-7 % 3", "-1"),
@@ -55,7 +61,7 @@ OPERATIONS: dict[str, Callable[[Number, Number], Number]] = {
 def test_operations_give_opas_digits(expression: str, expected: str) -> None:
     left, operation, right = expression.split()
     result = OPERATIONS[operation](parse(left), parse(right))
-    assert Decimal(number_text(result)) == Decimal(expected)
+    assert number_text(result) == expected
 
 
 def test_whole_results_are_integers() -> None:

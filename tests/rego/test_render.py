@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import pickle
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.rego import render
-from authz.rego.render import json_text, number_text, quote, to_text
-from authz.rego.values import FALSE, NULL, TRUE, Object, Set, Value
+from authz.rego import numbers, render
+from authz.rego.render import json_text, quote, to_text
+from authz.rego.values import FALSE, NULL, TRUE, Object, Set, Value, number_text
 
 scalars: st.SearchStrategy[Value] = st.one_of(
     st.sampled_from([NULL, TRUE, FALSE]),
@@ -36,6 +37,16 @@ values: st.SearchStrategy[Value] = st.recursive(
 )
 def test_numbers_keep_the_form_of_their_source(number: int | Decimal, text: str) -> None:
     assert number_text(number) == text
+
+
+@pytest.mark.parametrize("text", ["-0", "1e0", "1E5", "100e-2", "1.5e+06", "0.0000001", "-0.0e-1"])
+def test_a_number_is_written_as_it_was_read_whatever_its_form(text: str) -> None:
+    number = numbers.parse(text)
+    assert to_text((number,)) == f"[{text}]"
+    assert json_text(Object({"a": number})) == f'{{"a":{text}}}'
+    assert number_text(pickle.loads(pickle.dumps(number))) == text  # noqa: S301 - what was pickled here
+    assert number == Decimal(text)
+    assert hash(number) == hash(Decimal(text))
 
 
 def test_integers_longer_than_python_prints_are_written_in_full() -> None:

@@ -33,7 +33,8 @@ def total(collection: Collection) -> Number:
     exact = _exact(items)
     if exact is not None:
         return sum(exact)
-    return reduce(numbers.add_float, items)
+    zero: Number = 0
+    return reduce(numbers.add_float, items, zero)
 
 
 @builtin("product", (SET, ARRAY), result=NUMBER)

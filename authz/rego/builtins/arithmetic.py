@@ -12,19 +12,19 @@ from authz.rego import numbers
 from authz.rego.builtins.registry import (
     ARRAY,
     BOOLEAN,
+    INDEX,
+    INTEGER,
     NULL_T,
     NUMBER,
     SET,
     STRING,
     EvalContext,
     builtin,
-    index,
     operand_error,
-    whole,
 )
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.render import number_text, quote
-from authz.rego.values import Boolean, Number, Set, Value
+from authz.rego.render import quote
+from authz.rego.values import Boolean, Number, Set, Value, number_text
 
 MAX_RANGE: Final = 1_000_000
 """Members that `numbers.range` may make; OPA stops at its time limit only."""
@@ -67,24 +67,23 @@ def minus(left: Value, right: Value) -> Value:
     if not isinstance(left, Set):
         raise operand_error("minus", 1, (NUMBER, SET), left)
     if not isinstance(right, Set):
-        raise operand_error("minus", 2, SET, right)
+        raise operand_error("minus", 2, SET if isinstance(right, numbers.NUMBERS) else NUMBER, right)
     return Set(left - right)
 
 
-@builtin("numbers.range", NUMBER, NUMBER, result=ARRAY)
-def number_range(first: Number, last: Number) -> Value:
+@builtin("numbers.range", INTEGER, INTEGER, result=ARRAY)
+def number_range(first: int, last: int) -> Value:
     """Return the integers from `first` to `last`, both included, downwards if need be."""
-    return _range("numbers.range", whole("numbers.range", 1, first), whole("numbers.range", 2, last), 1)
+    return _range("numbers.range", first, last, 1)
 
 
-@builtin("numbers.range_step", NUMBER, NUMBER, NUMBER, result=ARRAY)
-def number_range_step(first: Number, last: Number, step: Number) -> Value:
+@builtin("numbers.range_step", INTEGER, INTEGER, INTEGER, result=ARRAY)
+def number_range_step(first: int, last: int, step: int) -> Value:
     """Return every `step`th integer from `first` on; a positive step counts downwards too."""
     name = "numbers.range_step"
-    start, stop, stride = whole(name, 1, first), whole(name, 2, last), whole(name, 3, step)
-    if stride <= 0:
-        raise BuiltinError(f"{name}: step must be a positive integer")
-    return _range(name, start, stop, stride)
+    if step <= 0:
+        raise BuiltinError(f"{name}: {name}: step must be a positive integer")
+    return _range(name, first, last, step)
 
 
 def _range(name: str, first: int, last: int, step: int) -> Value:
@@ -93,45 +92,44 @@ def _range(name: str, first: int, last: int, step: int) -> Value:
     return tuple(range(first, last + 1, step) if first <= last else range(first, last - 1, -step))
 
 
-@builtin("bits.and", NUMBER, NUMBER, result=NUMBER)
-def bits_and(left: Number, right: Number) -> int:
-    return whole("bits.and", 1, left) & whole("bits.and", 2, right)
+@builtin("bits.and", INTEGER, INTEGER, result=NUMBER)
+def bits_and(left: int, right: int) -> int:
+    return left & right
 
 
-@builtin("bits.or", NUMBER, NUMBER, result=NUMBER)
-def bits_or(left: Number, right: Number) -> int:
-    return whole("bits.or", 1, left) | whole("bits.or", 2, right)
+@builtin("bits.or", INTEGER, INTEGER, result=NUMBER)
+def bits_or(left: int, right: int) -> int:
+    return left | right
 
 
-@builtin("bits.xor", NUMBER, NUMBER, result=NUMBER)
-def bits_xor(left: Number, right: Number) -> int:
-    return whole("bits.xor", 1, left) ^ whole("bits.xor", 2, right)
+@builtin("bits.xor", INTEGER, INTEGER, result=NUMBER)
+def bits_xor(left: int, right: int) -> int:
+    return left ^ right
 
 
-@builtin("bits.negate", NUMBER, result=NUMBER)
-def bits_negate(number: Number) -> int:
-    return ~whole("bits.negate", 1, number)
+@builtin("bits.negate", INTEGER, result=NUMBER)
+def bits_negate(number: int) -> int:
+    return ~number
 
 
-@builtin("bits.lsh", NUMBER, NUMBER, result=NUMBER)
-def bits_lsh(number: Number, places: Number) -> int:
-    value, shift = whole("bits.lsh", 1, number), _shift("bits.lsh", places)
-    if shift > MAX_SHIFT and value:
+@builtin("bits.lsh", INTEGER, INTEGER, result=NUMBER)
+def bits_lsh(number: int, places: int) -> int:
+    shift = _shift("bits.lsh", places)
+    if shift > MAX_SHIFT and number:
         raise BuiltinError(f"bits.lsh: shift by more than {MAX_SHIFT} bits")
-    return numbers.checked_size(value << shift if value else 0)
+    return numbers.checked_size(number << shift if number else 0)
 
 
-@builtin("bits.rsh", NUMBER, NUMBER, result=NUMBER)
-def bits_rsh(number: Number, places: Number) -> int:
-    value = whole("bits.rsh", 1, number)
-    return value >> _shift("bits.rsh", places)
+@builtin("bits.rsh", INTEGER, INTEGER, result=NUMBER)
+def bits_rsh(number: int, places: int) -> int:
+    return number >> _shift("bits.rsh", places)
 
 
-def _shift(name: str, places: Number) -> int:
-    shift = whole(name, 2, places)
-    if shift < 0:
+def _shift(name: str, places: int) -> int:
+    """Return how far to shift: the low 64 bits of `places`, as in OPA."""
+    if places < 0:
         raise BuiltinError(f"{name}: operand 2 must be an unsigned integer number but got a negative integer", EVAL_TYPE)
-    return shift
+    return places & (1 << 64) - 1
 
 
 @builtin("format_int", NUMBER, NUMBER, result=STRING)
@@ -180,10 +178,10 @@ def _unreadable(text: str, reason: str) -> BuiltinError:
     return BuiltinError(f"to_number: strconv.ParseFloat: parsing {quote(text)}: {reason}")
 
 
-@builtin("rand.intn", STRING, NUMBER, result=NUMBER, deterministic=False, needs_context=True)
-def rand_intn(context: EvalContext, key: str, bound: Number) -> Value:
+@builtin("rand.intn", STRING, INDEX, result=NUMBER, deterministic=False, needs_context=True)
+def rand_intn(context: EvalContext, key: str, bound: int) -> Value:
     """Return a number below `bound`, the same for the same operands throughout an evaluation."""
-    limit = abs(index("rand.intn", 2, bound))
+    limit = abs(bound)
     if limit == 0:
         return 0
     return context.once(("rand.intn", key, limit), lambda: random.randrange(limit))  # noqa: S311 - OPA's is no secret either

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from authz.rego.builtins.registry import ARRAY, NUMBER, builtin, index
-from authz.rego.values import Number, Value
+from authz.rego.builtins.registry import ARRAY, INDEX, builtin
+from authz.rego.values import Value
 
 Array = tuple[Value, ...]
 
@@ -13,10 +13,9 @@ def concat(left: Array, right: Array) -> Array:
     return left + right
 
 
-@builtin("array.slice", ARRAY, NUMBER, NUMBER, result=ARRAY)
-def slice_of(items: Array, start: Number, stop: Number) -> Array:
-    first, last = index("array.slice", 2, start), index("array.slice", 3, stop)
-    return items[max(first, 0) : max(last, 0)]
+@builtin("array.slice", ARRAY, INDEX, INDEX, result=ARRAY)
+def slice_of(items: Array, start: int, stop: int) -> Array:
+    return items[max(start, 0) : max(stop, 0)]
 
 
 @builtin("array.reverse", ARRAY, result=ARRAY)

@@ -13,8 +13,8 @@ from authz.rego.builtins.json_schema_formats import has_format
 from authz.rego.builtins.json_schema_parser import Schema
 from authz.rego.builtins.regex import contains
 from authz.rego.numbers import NUMBERS
-from authz.rego.render import json_text, number_text
-from authz.rego.values import MAX_DEPTH, Number, Object, Value, from_json, to_json, type_name
+from authz.rego.render import json_text
+from authz.rego.values import MAX_DEPTH, Number, Object, Value, from_json, number_text, to_json, type_name
 
 MAX_STEPS: Final = 100_000
 """Pairs of a schema and a value that are looked at: alternatives within alternatives could make any number."""

@@ -14,10 +14,10 @@ import re2  # type: ignore[import-not-found]  # pyre2 ships no types
 
 from authz.rego.builtins.octets import bytes_of, text_of, without_surrogates
 from authz.rego.builtins.regex_syntax import PatternError, engine_error, rewrite
-from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, NUMBER, STRING, builtin, whole
+from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, INDEX, STRING, builtin
 from authz.rego.errors import BuiltinError
 from authz.rego.render import quote
-from authz.rego.values import Number, Value
+from authz.rego.values import Value
 
 CACHED_PATTERNS: Final = 1_024
 """Compiled patterns kept; a pattern made from input must not fill memory."""
@@ -128,18 +128,16 @@ def regex_is_valid(pattern: Value) -> bool:
     return True
 
 
-@builtin("regex.find_n", STRING, STRING, NUMBER, result=ARRAY)
-def regex_find_n(pattern: str, text: str, limit: Number) -> Value:
+@builtin("regex.find_n", STRING, STRING, INDEX, result=ARRAY)
+def regex_find_n(pattern: str, text: str, limit: int) -> Value:
     regex, data = _regex("regex.find_n", pattern), bytes_of(text)
-    count = whole("regex.find_n", 3, limit)
-    return tuple(text_of(data[start:end]) for (start, end), *_ in regex.matches(data, count))
+    return tuple(text_of(data[start:end]) for (start, end), *_ in regex.matches(data, limit))
 
 
-@builtin("regex.find_all_string_submatch_n", STRING, STRING, NUMBER, result=ARRAY)
-def regex_find_all_string_submatch_n(pattern: str, text: str, limit: Number) -> Value:
+@builtin("regex.find_all_string_submatch_n", STRING, STRING, INDEX, result=ARRAY)
+def regex_find_all_string_submatch_n(pattern: str, text: str, limit: int) -> Value:
     regex, data = _regex("regex.find_all_string_submatch_n", pattern), bytes_of(text)
-    count = whole("regex.find_all_string_submatch_n", 3, limit)
-    return tuple(tuple(_slice(data, span) for span in spans) for spans in regex.matches(data, count))
+    return tuple(tuple(_slice(data, span) for span in spans) for spans in regex.matches(data, limit))
 
 
 def _slice(data: bytes, span: Span) -> str:

@@ -14,9 +14,9 @@ from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.numbers import as_index, as_int
+from authz.rego.numbers import NUMBERS, as_index, as_int
 from authz.rego.pending import HttpRequest
-from authz.rego.values import Boolean, Null, Number, Object, Set, Value, type_name
+from authz.rego.values import Boolean, Null, Object, Set, Value, Written, type_name
 
 ANY: Final = "any"
 NULL_T: Final = "null"
@@ -26,9 +26,13 @@ STRING: Final = "string"
 ARRAY: Final = "array"
 OBJECT: Final = "object"
 SET: Final = "set"
+INTEGER: Final = "integer"
+"""A whole number of any size, given to the function as an int."""
+INDEX: Final = "index"
+"""A position, length or count: a whole number of 64 bits, given to the function as an int."""
 
 _CLASSES: Final[dict[str, tuple[type, ...]]] = {
-    NULL_T: (Null,), BOOLEAN: (Boolean,), NUMBER: (int, Decimal), STRING: (str,), ARRAY: (tuple,), OBJECT: (Object,), SET: (Set,),
+    NULL_T: (Null,), BOOLEAN: (Boolean,), NUMBER: (int, Decimal, Written), STRING: (str,), ARRAY: (tuple,), OBJECT: (Object,), SET: (Set,),
 }  # fmt: skip
 
 Param = str | tuple[str, ...]
@@ -105,7 +109,9 @@ def builtin(  # noqa: PLR0913 - a declaration lists all that is declared
 
 def _checked(name: str, params: tuple[Param, ...], function: Callable[..., Any], needs_context: bool) -> Callable[..., Any]:
     """Return `function` with its operands' types checked first; unchecked where every type will do."""
-    classes = [None if param == ANY else _classes(param) for param in params]
+    classes = [None if param in (ANY, INTEGER, INDEX) else _classes(param) for param in params]
+    if {INTEGER, INDEX}.intersection(params):
+        return _converted(name, params, classes, function)
     if not any(classes):
         return function
     first, second, *rest = [*classes, None, None]
@@ -138,6 +144,27 @@ def _checked(name: str, params: tuple[Param, ...], function: Callable[..., Any],
     return check_two
 
 
+def _converted(
+    name: str, params: tuple[Param, ...], classes: list[frozenset[type] | None], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return `function` with its operands checked and whole numbers made ints, one operand after the other as in OPA."""
+    wholes: dict[Param, Callable[[str, int, Value], int]] = {INTEGER: integer, INDEX: index}
+    convert = [wholes.get(param) for param in params]
+
+    def check(*args: Any) -> Any:
+        offset = len(args) - len(params)  # the context stands before the operands
+        operands = list(args)
+        for at, (param, allowed, whole) in enumerate(zip(params, classes, convert, strict=True)):
+            operand = args[at + offset]
+            if whole is not None:
+                operands[at + offset] = whole(name, at + 1, operand)
+            elif allowed is not None and type(operand) not in allowed:
+                raise operand_error(name, at + 1, param, operand)
+        return function(*operands)
+
+    return check
+
+
 def _classes(param: Param) -> frozenset[type]:
     names = (param,) if isinstance(param, str) else param
     return frozenset(cls for name in names for cls in _CLASSES[name])
@@ -155,22 +182,21 @@ def element_error(name: str, position: int, wanted: str, composite: Value, got: 
     return BuiltinError(f"{name}: operand {position} must be {kind} of {wanted}s but got {kind} containing {type_name(got)}", EVAL_TYPE)
 
 
-def integer_error(name: str, position: int) -> BuiltinError:
-    """Return the eval_type_error that OPA gives for a number that is not whole."""
-    return BuiltinError(f"{name}: operand {position} must be integer number but got floating-point number", EVAL_TYPE)
+def integer(name: str, position: int, operand: Value) -> int:
+    """Return an operand that is a whole number of any size; eval_type_error if it is not."""
+    if not isinstance(operand, NUMBERS):
+        raise operand_error(name, position, INTEGER, operand)
+    return _whole(name, position, as_int(operand))
 
 
-def whole(name: str, position: int, number: Number) -> int:
-    """Return the operand as an int; eval_type_error if it has a fraction."""
-    result = as_int(number)
-    if result is None:
-        raise integer_error(name, position)
-    return result
+def index(name: str, position: int, operand: Value) -> int:
+    """Return an operand that is a position, length or count; eval_type_error if its text is not one of 64 bits."""
+    if not isinstance(operand, NUMBERS):
+        raise operand_error(name, position, NUMBER, operand)
+    return _whole(name, position, as_index(operand))
 
 
-def index(name: str, position: int, number: Number) -> int:
-    """Return the operand as a position or length; eval_type_error if its text is not one of 64 bits."""
-    result = as_index(number)
-    if result is None:
-        raise integer_error(name, position)
-    return result
+def _whole(name: str, position: int, number: int | None) -> int:
+    if number is None:
+        raise BuiltinError(f"{name}: operand {position} must be integer number but got floating-point number", EVAL_TYPE)
+    return number

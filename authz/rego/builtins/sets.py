@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from authz.rego.builtins.registry import SET, builtin, operand_error
-from authz.rego.values import EMPTY_SET, Set, Value
+from authz.rego.values import EMPTY_SET, Set
 
 
 @builtin("and", SET, SET, result=SET)
@@ -33,13 +35,7 @@ def union(sets: Set) -> Set:
 
 
 def _members(name: str, sets: Set) -> list[Set]:
-    members: list[Set] = []
-    for member in sets:
-        members.append(_as_set(name, member))
-    return members
-
-
-def _as_set(name: str, member: Value) -> Set:
-    if not isinstance(member, Set):
-        raise operand_error(name, 1, SET, member)
-    return member
+    for member in sets.ordered():
+        if not isinstance(member, Set):
+            raise operand_error(name, 1, SET, member)
+    return cast("list[Set]", list(sets))

@@ -16,8 +16,8 @@ from authz.rego.builtins.strings import MAX_TEXT
 from authz.rego.builtins.verbs import Big, Flags, Operand, go_type, mismatch, print_operand
 from authz.rego.errors import BuiltinError
 from authz.rego.numbers import as_index
-from authz.rego.render import display_text, number_text, to_text
-from authz.rego.values import Value
+from authz.rego.render import display_text, to_text
+from authz.rego.values import Value, number_text
 
 MAX_WIDTH: Final = 10_000
 """Width and precision; Go stops at a million."""
@@ -58,7 +58,7 @@ def _fill(parts: tuple[str, ...], values: tuple[Value, ...]) -> list[str] | None
             continue
         value = next(operands)
         kind = type(value)
-        if kind is Decimal or (kind is int) != (verb == "d" or (verb == "v" and kind is int)):
+        if isinstance(value, Decimal) or (kind is int) != (verb == "d" or (verb == "v" and kind is int)):
             return None
         filled[position] = display_text(value)
     return filled

@@ -6,12 +6,14 @@ Formatting with verbs is in `sprintf`, templates are in `templates`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from authz.rego.builtins.registry import ARRAY, BOOLEAN, NUMBER, OBJECT, SET, STRING, builtin, element_error, index, operand_error
+from authz.rego.builtins.octets import bytes_of, text_of
+from authz.rego.builtins.registry import ARRAY, BOOLEAN, INDEX, NUMBER, OBJECT, SET, STRING, builtin, element_error, operand_error
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.values import Number, Object, Set, Value
+from authz.rego.values import Object, Set, Value
 
 MAX_TEXT: Final = 16 * 1024 * 1024
 """Code points that one call may produce: replacing can multiply two inputs."""
@@ -99,13 +101,12 @@ def concat(separator: str, parts: tuple[Value, ...] | Set) -> str:
         raise element_error("concat", 2, STRING, parts, wrong) from None
 
 
-@builtin("substring", STRING, NUMBER, NUMBER, result=STRING)
-def substring(text: str, offset: Number, length: Number) -> str:
+@builtin("substring", STRING, INDEX, INDEX, result=STRING)
+def substring(text: str, offset: int, length: int) -> str:
     """Return `length` code points from `offset` on, or all of them if `length` is negative."""
-    start, size = index("substring", 2, offset), index("substring", 3, length)
-    if start < 0:
+    if offset < 0:
         raise BuiltinError("substring: negative offset")
-    return text[start:] if size < 0 else text[start : start + size]
+    return text[offset:] if length < 0 else text[offset : offset + length]
 
 
 @builtin("indexof", STRING, STRING, result=NUMBER)
@@ -134,18 +135,17 @@ def count(text: str, part: str) -> int:
     return text.count(part)
 
 
-@builtin("strings.reverse", STRING, result=STRING, checks_itself=True)
+@builtin("strings.reverse", STRING, result=STRING)
 def reverse(text: str) -> str:
-    if type(text) is not str:
-        raise operand_error("reverse", 1, STRING, text)  # OPA reports it under this name
     return text[::-1]
 
 
 @builtin("replace", STRING, STRING, STRING, result=STRING)
 def replace(text: str, old: str, new: str) -> str:
+    """Replace every `old`; the empty string is found around each byte, as in OPA: what it splits is no text any more."""
     if len(text) * len(new) > MAX_TEXT:
         _check_size("replace", len(text) + text.count(old) * len(new))
-    return text.replace(old, new)
+    return text.replace(old, new) if old or text.isascii() else _in_bytes(text, lambda units: units.replace("", _units(new)))
 
 
 @builtin("strings.replace_n", OBJECT, STRING, result=STRING)
@@ -158,7 +158,19 @@ def replace_n(patterns: Object, text: str) -> str:
     expression = _alternatives(keys) if sum(map(len, keys)) <= _MAX_CACHED else _alternatives.__wrapped__(keys)
     if (len(text) + 1) * max(map(len, replacements.values())) > MAX_TEXT:
         _check_size("strings.replace_n", sum(len(replacements[match[0]]) for match in expression.finditer(text)))
+    if "" in replacements and not text.isascii():
+        in_bytes = {_units(old): _units(new) for old, new in replacements.items()}
+        return _in_bytes(text, lambda units: _alternatives.__wrapped__(tuple(in_bytes)).sub(lambda match: in_bytes[match[0]], units))
     return expression.sub(lambda match: replacements[match[0]], text)
+
+
+def _units(text: str) -> str:
+    """Return the bytes of the text's UTF-8, each as a character."""
+    return bytes_of(text).decode("latin-1")
+
+
+def _in_bytes(text: str, replaced: Callable[[str], str]) -> str:
+    return text_of(replaced(_units(text)).encode("latin-1"))
 
 
 def _replacements(patterns: Object) -> dict[str, str]:

@@ -14,9 +14,9 @@ from authz.rego.builtins.go_template import parse
 from authz.rego.builtins.go_template_nodes import Template, TemplateError
 from authz.rego.builtins.go_template_run import NO_VALUE, GoValue, Number, Run
 from authz.rego.builtins.registry import ARRAY, OBJECT, STRING, builtin
-from authz.rego.errors import EVAL_CONFLICT, BuiltinError
-from authz.rego.render import display_text, number_text
-from authz.rego.values import Boolean, Null, Object, Set, Value
+from authz.rego.errors import EVAL_CONFLICT, EVAL_INTERNAL, BuiltinError
+from authz.rego.render import display_text
+from authz.rego.values import Boolean, Null, Object, Set, Value, number_text, type_name
 
 UNDEFINED_TEXT: Final = "<undefined>"
 _MAX_CACHED: Final = 16_384
@@ -25,15 +25,18 @@ _MAX_CACHED: Final = 16_384
 @builtin("internal.template_string", ARRAY, result=STRING)
 def template_string(parts: tuple[Value, ...]) -> str:
     """Join the parts. A set stands for an expression's value: empty where that is undefined."""
-    return "".join([part if type(part) is str else _part_text(part) for part in parts])
+    texts = [part if type(part) is str else _part_text(part) for part in parts]
+    if any(type(part) is Set and len(part) > 1 for part in parts):
+        raise BuiltinError("template-strings must not produce multiple outputs", EVAL_CONFLICT)
+    return "".join(texts)
 
 
 def _part_text(part: Value) -> str:
-    if not isinstance(part, Set):
-        return display_text(part)
-    if len(part) > 1:
-        raise BuiltinError("template-strings must not produce multiple outputs", EVAL_CONFLICT)
-    return display_text(next(iter(part), UNDEFINED_TEXT))
+    if isinstance(part, Set):
+        return display_text(next(iter(part), UNDEFINED_TEXT))
+    if isinstance(part, tuple | Object):
+        raise BuiltinError(f"illegal argument type: {type_name(part)}", EVAL_INTERNAL)
+    return display_text(part)
 
 
 @builtin("strings.render_template", STRING, OBJECT, result=STRING)

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Final
 
 from authz.rego.builtins.octets import bytes_of
-from authz.rego.render import number_text, quote
+from authz.rego.render import quote
+from authz.rego.values import number_text
 
 MAX_RUNE: Final = 0x10FFFF
 REPLACEMENT: Final = "\ufffd"

@@ -16,7 +16,7 @@ from typing import Final, cast
 import yaml
 
 from authz.rego.builtins.octets import text_of, without_surrogates
-from authz.rego.values import FALSE, MAX_DEPTH, NULL, TRUE, Boolean, Null, Object, Value, json_key
+from authz.rego.values import FALSE, MAX_DEPTH, NULL, TRUE, Boolean, Null, Object, Value, Written, json_key
 
 MAX_NODES: Final = 1_000_000
 """Nodes that a document may stand for with its aliases expanded ("billion laughs")."""
@@ -171,7 +171,7 @@ def _scalar(event: yaml.ScalarEvent) -> Value:
 
 
 def _kind(value: Value) -> str:
-    return {int: "int", Decimal: "float", Boolean: "bool", Null: "null"}.get(type(value), "str")
+    return {int: "int", Decimal: "float", Written: "float", Boolean: "bool", Null: "null"}.get(type(value), "str")
 
 
 def _binary(text: str) -> Value:

@@ -127,3 +127,7 @@ def test_arrays_are_joined_cut_turned_and_flattened() -> None:
 @pytest.mark.parametrize(("start", "stop", "expected"), [(1, 2, (2,)), (-1, 1, (1,)), (2, 1, ()), (1, 9, (2, 3)), (1, -1, ())])
 def test_slices_stay_within_the_array(start: int, stop: int, expected: tuple[int, ...]) -> None:
     assert call("array.slice", [1, 2, 3], start, stop) == expected
+
+
+def test_one_number_alone_is_summed_as_a_float_too() -> None:
+    assert call("sum", [Decimal("100000000000000000000000.5")]) == 10**23

@@ -80,7 +80,7 @@ INTEGER = "must be integer number but got floating-point number"
         ("lower", (1,), "lower: operand 1 must be string but got number"),
         ("upper", (1,), "upper: operand 1 must be string but got number"),
         ("split", ("a", 1), "split: operand 2 must be string but got number"),
-        ("strings.reverse", (1,), "reverse: operand 1 must be string but got number"),
+        ("strings.reverse", (1,), "strings.reverse: operand 1 must be string but got number"),
         ("concat", (1, []), "concat: operand 1 must be string but got number"),
         ("concat", ("", "a"), "concat: operand 2 must be one of {set, array} but got string"),
         ("concat", ("", ["a", 1]), "concat: operand 2 must be array of strings but got array containing number"),
@@ -117,3 +117,9 @@ def test_replacing_cannot_multiply_texts_without_end() -> None:
 def test_many_patterns_are_replaced_though_their_expression_is_not_kept() -> None:
     patterns = {f"{number:04d};": "x" for number in range(2000)}
     assert call("strings.replace_n", patterns, "1999;0000;-") == "xx-"
+
+
+def test_the_empty_string_is_found_around_every_byte() -> None:
+    assert call("replace", "aé", "", "-") == "-a-\ufffd-\ufffd-"
+    assert call("strings.replace_n", {"": "-", "b": "c"}, "béb") == "-c-\ufffd-\ufffd-c-"
+    assert call("replace", "é", "", "") == "é"

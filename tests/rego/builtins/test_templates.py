@@ -11,11 +11,15 @@ from tests.rego.builtins.harness import call, failure
 
 
 def test_parts_of_a_template_string_are_joined() -> None:
-    assert call("internal.template_string", ["a ", {"b"}, 1, {(1, "x")}, None, [True]]) == 'a b1[1, "x"]null[true]'
+    assert call("internal.template_string", ["a ", {"b"}, 1, {(1, "x")}, None, True]) == 'a b1[1, "x"]nulltrue'
 
 
 def test_an_undefined_part_says_so() -> None:
     assert call("internal.template_string", ["x=", set()]) == "x=<undefined>"
+
+
+def test_a_part_that_no_template_makes_is_an_internal_error() -> None:
+    assert failure("internal.template_string", [[1]]) == "eval_internal_error: illegal argument type: array"
 
 
 def test_a_part_with_two_values_is_a_conflict() -> None:
