@@ -12,6 +12,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from authz.rego.builtins import go_time
+from authz.rego.builtins.go_duration import parse_duration
 from authz.rego.builtins.go_layout import NAMED, RFC3339, RFC3339_NANO, WEEKDAYS, format_time
 from authz.rego.builtins.go_time import DAY, MAX_NS, MAX_TEXT, MIN_NS, SECOND, days_from_civil
 from authz.rego.builtins.registry import ANY, ARRAY, NUMBER, STRING, EvalContext, builtin, index, operand_error
@@ -54,7 +55,7 @@ def _in_range(name: str, nanoseconds: int) -> int:
 @builtin("time.parse_duration_ns", STRING, result=NUMBER)
 def parse_duration_ns(text: str) -> Value:
     try:
-        return go_time.parse_duration(text)
+        return parse_duration(text)
     except ValueError as error:
         raise BuiltinError(f"time.parse_duration_ns: {error}") from None
 
@@ -62,7 +63,7 @@ def parse_duration_ns(text: str) -> Value:
 class _Moment:
     """An operand of a time function: nanoseconds, perhaps with a zone and a layout. Errors call it operand 1, as OPA does."""
 
-    __slots__ = ("layout", "local", "nanosecond", "zone")
+    __slots__ = ("layout", "local", "nanosecond", "nanoseconds", "zone")
 
     def __init__(self, name: str, operand: Value) -> None:
         parts = operand if type(operand) is tuple else (operand,)
@@ -76,6 +77,7 @@ class _Moment:
         nanoseconds = float_as_int(parts[0])
         if nanoseconds is None or not MIN_NS <= nanoseconds <= MAX_NS:
             raise BuiltinError(f"{name}: timestamp too big")
+        self.nanoseconds = nanoseconds
         self.nanosecond = nanoseconds % SECOND
         self.local = (_EPOCH + timedelta(seconds=nanoseconds // SECOND)).astimezone(self.zone)
 
@@ -95,6 +97,8 @@ def _zone(name: str, key: str) -> tzinfo:
         return UTC
     if ".." in key or key[0] in "/\\":
         raise BuiltinError(f"{name}: time: invalid location name")
+    if "\0" in key:
+        raise BuiltinError(f"{name}: invalid argument")
     zone = _loaded_zone(key) if len(key) < MAX_TEXT else None
     if zone is None:
         raise BuiltinError(f"{name}: unknown time zone {key}")
@@ -162,9 +166,10 @@ def _offset_at(seconds: int, zone: tzinfo) -> int:
 def time_diff(left: Value, right: Value) -> Value:
     """Return [years, months, days, hours, minutes, seconds] between two times, in the first one's zone."""
     one, other = _Moment("time.diff", left), _Moment("time.diff", right)
-    first, last = sorted((one.local, other.local.astimezone(one.zone)))
-    units = [getattr(last, unit) - getattr(first, unit) for unit in ("year", "month", "day", "hour", "minute", "second")]
-    sizes = (0, 12, go_time.days_in_month(first.year, first.month), 24, 60, 60)
+    first, last = sorted((one, other), key=lambda moment: moment.nanoseconds)
+    earlier, later = first.local.astimezone(one.zone), last.local.astimezone(one.zone)
+    units = [getattr(later, unit) - getattr(earlier, unit) for unit in ("year", "month", "day", "hour", "minute", "second")]
+    sizes = (0, 12, go_time.days_in_month(earlier.year, earlier.month), 24, 60, 60)
     for at in (5, 4, 3, 2, 1):
         if units[at] < 0:
             units[at] += sizes[at]

@@ -53,7 +53,7 @@ def format_time(moment: datetime, nanosecond: int, layout: str) -> str:
 
 def _written(element: str, moment: datetime, nanosecond: int) -> str:
     if element[:1] in (".", ","):
-        digits = f"{nanosecond:09d}".ljust(len(element) - 1, "0")[: len(element) - 1]
+        digits = f"{nanosecond:09d}"[: len(element) - 1]
         if element[1] == "0":
             return element[0] + digits
         digits = digits.rstrip("0")
@@ -67,10 +67,11 @@ def _written(element: str, moment: datetime, nanosecond: int) -> str:
 def _offset(element: str, offset: timedelta) -> str:
     if element[0] == "Z" and not offset:
         return "Z"
-    seconds = abs(int(offset.total_seconds()))
+    signed = int(offset.total_seconds())
+    seconds = abs(signed)
     parts = [f"{seconds // 3600:02d}", f"{seconds // 60 % 60:02d}", f"{seconds % 60:02d}"]
     shown = parts[: len(element.replace(":", "")) // 2]
-    return ("-" if offset < timedelta(0) else "+") + (":" if ":" in element else "").join(shown)
+    return ("-" if signed <= -60 else "+") + (":" if ":" in element else "").join(shown)
 
 
 def _zone_name(moment: datetime) -> str:

@@ -1,7 +1,8 @@
-"""Go's time.Parse and time.ParseDuration, on integers of nanoseconds since 1970.
+"""Go's time.Parse, on integers of nanoseconds since 1970.
 
 Owns what text is a time by a layout, and Go's errors. Knows no zones but UTC and
 offsets: a zone's abbreviation in a text says nothing about its offset, as in Go.
+Texts are read as their bytes, one character each.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from typing import Final
 
 from authz.rego.builtins.go_layout import MONTHS, WEEKDAYS, elements
-from authz.rego.render import quote
+from authz.rego.builtins.octets import bytes_of
 
 SECOND: Final = 1_000_000_000
 DAY: Final = 86_400 * SECOND
@@ -19,17 +20,17 @@ MAX_NS: Final = 2**63 - 1
 MAX_TEXT: Final = 4_096
 """Characters that a time, a layout or a duration may have."""
 
-_UNITS: Final = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": SECOND, "m": 60 * SECOND, "h": 3_600 * SECOND,
-    "d": DAY, "w": 7 * DAY, "y": 365 * DAY,
-}  # fmt: skip
-_DURATION_PART: Final = re.compile(r"([0-9]*)((?:\.[0-9]*)?)([^0-9.]*)")
-_FRACTION_DIGITS: Final = 18
 _FRACTION: Final = re.compile(r"[.,][0-9]+")
-_ZONE: Final = re.compile(
-    r"ChST|MeST|GMT(?:[-+](?:1[0-9]|2[0-3]|[0-9]))?|[-+][0-9]{2}(?:[0-9]{2})?"
-    r"|(?:[A-Z]{4}T|[A-Z]{3}T|WITA|[A-Z]{3})(?![A-Z])"
-)
+_SIGNED: Final = re.compile(r"([-+]?)([0-9]*)")
+_SIGNED_OFFSET: Final = re.compile(r"[-+]0*(?:1?[0-9]|2[0-3])(?![0-9])")
+_CAPITALS: Final = re.compile(r"[A-Z]{0,6}")
+_OFFSETS: Final[dict[str, tuple[tuple[int, ...], tuple[int, ...]]]] = {
+    "07:00": ((1, 4), (3,)), "07": ((1,), ()), "07:00:00": ((1, 4, 7), (3, 6)), "070000": ((1, 3, 5), ()), "0700": ((1, 3), ()),
+}  # fmt: skip
+"""Where the numbers of an offset begin after its sign, and where its colons are."""
+
+_NO_OFFSET: Final = -1
+"""An offset of this many seconds counts as none, as in Go, which marks a text without an offset so."""
 
 # element: (field, whether it has exactly two digits, least, most)
 _NUMBERS: Final = {
@@ -67,7 +68,26 @@ def parse_time(layout: str, text: str) -> int:
     """Return nanoseconds since 1970, perhaps beyond 64 bits. Raises ValueError with Go's text."""
     if len(layout) > MAX_TEXT or len(text) > MAX_TEXT:
         raise ValueError(f"parsing time: more than {MAX_TEXT} characters")
-    return _Parser(layout, text).run()
+    return _Parser(units_of(layout), units_of(text)).run()
+
+
+def units_of(text: str) -> str:
+    """Return the bytes of the text's UTF-8, each as a character."""
+    return text if text.isascii() else bytes_of(text).decode("latin-1")
+
+
+def quoted(units: str) -> str:
+    """Quote as Go's package time does: what is not printable ASCII, byte for byte."""
+    escaped = units.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if " " <= char < "\x80" else f"\\x{ord(char):02x}" for char in escaped) + '"'
+
+
+def _number(text: str) -> int:
+    """Return what Go's package time takes for a number: a sign, digits, or neither."""
+    found = _SIGNED.fullmatch(text)
+    if found is None:
+        raise _MismatchError
+    return int(found[1] + (found[2] or "0"))
 
 
 class _Parser:
@@ -77,6 +97,7 @@ class _Parser:
         self.layout = layout
         self.text = text
         self.rest = text
+        self.is_utc = False
         self.fields: dict[str, int] = {}
 
     def run(self) -> int:
@@ -86,7 +107,7 @@ class _Parser:
                 raise self.failed(literal, self.rest)
             if not element:
                 if self.rest:
-                    raise ValueError(f"parsing time {quote(self.text)}: extra text: {quote(self.rest)}")
+                    raise self.wrong(f"extra text: {quoted(self.rest)}")
                 break
             held = self.rest
             try:
@@ -94,12 +115,15 @@ class _Parser:
             except _MismatchError:
                 raise self.failed(element, held) from None
             except _OutOfRangeError as error:
-                raise ValueError(f"parsing time {quote(self.text)}: {error} out of range") from None
+                raise self.wrong(f"{error} out of range") from None
         return self.nanoseconds()
 
     def failed(self, wanted: str, found: str) -> ValueError:
-        whole = f"parsing time {quote(self.text)} as {quote(self.layout)}"
-        return ValueError(f"{whole}: cannot parse {quote(found)} as {quote(wanted)}")
+        whole = f"parsing time {quoted(self.text)} as {quoted(self.layout)}"
+        return ValueError(f"{whole}: cannot parse {quoted(found)} as {quoted(wanted)}")
+
+    def wrong(self, reason: str) -> ValueError:
+        return ValueError(f"parsing time {quoted(self.text)}: {reason}")
 
     def skip(self, literal: str) -> bool:
         """Skip the literal; a run of spaces stands for any number of them."""
@@ -129,14 +153,16 @@ class _Parser:
         elif element == "MST":
             self.zone()
         elif element in ("PM", "pm"):
-            halves = ("AM", "PM") if element == "PM" else ("am", "pm")
-            self.fields["half"] = halves.index(self.take(2, halves))
+            half = self.take(2)
+            if half not in (element, element.replace("P", "A").replace("p", "a")):
+                raise _MismatchError
+            self.fields[half.lower()] = 1
         else:
             self.name(element)
 
-    def take(self, size: int, allowed: tuple[str, ...] | None = None) -> str:
+    def take(self, size: int) -> str:
         taken = self.rest[:size]
-        if len(taken) < size or (allowed is not None and taken not in allowed):
+        if len(taken) < size:
             raise _MismatchError
         self.rest = self.rest[size:]
         return taken
@@ -160,9 +186,12 @@ class _Parser:
 
     def year_or_day(self, element: str) -> None:
         if element == "2006":
-            self.fields["year"] = self.digits(4, 4)
+            text = self.take(4)
+            if text[0] in "+-":
+                raise _MismatchError
+            self.fields["year"] = _number(text)
         elif element == "06":
-            value = self.digits(2, 2)
+            value = _number(self.take(2))
             self.fields["year"] = value + (1900 if value >= 69 else 2000)
         else:
             if element == "__2":
@@ -171,43 +200,49 @@ class _Parser:
 
     def fraction(self, element: str) -> None:
         """Read `.000` digit for digit; `.999`, or none in the layout, takes any number of digits."""
-        found = _FRACTION.match(self.rest)
         if element[1:2] == "0":
-            text = self.rest[: len(element)]
-            if len(text) < len(element) or not _FRACTION.fullmatch(text):
-                raise _MismatchError
-        elif found is None:
-            return
+            text = self.take(len(element))
         else:
-            text = found[0]
-        self.rest = self.rest[len(text) :]
-        self.fields["nanosecond"] = int(text[1:10].ljust(9, "0"))
+            found = _FRACTION.match(self.rest)
+            if found is None:
+                return
+            text = self.take(found.end())
+        if text[0] not in ".,":
+            raise _MismatchError
+        value = _number(text[1:10])
+        if value < 0:
+            raise _OutOfRangeError("fractional second")
+        self.fields["nanosecond"] = value * 10 ** (9 - len(text[1:10]))
 
     def offset(self, element: str) -> None:
         if element[0] == "Z" and self.rest.startswith("Z"):
             self.rest = self.rest[1:]
-            self.fields["offset"] = 0
+            self.is_utc = True
             return
-        sign = self.take(1)
-        parts = [self.digits(2, 2)]
-        for _ in range(len(element.replace(":", "")) // 2 - 1):
-            if ":" in element:
-                self.take(1, (":",))
-            parts.append(self.digits(2, 2))
-        for value, most, name in zip(parts, (24, 60, 60), ("hour", "minute", "second"), strict=False):
-            if value > most:
-                raise _OutOfRangeError(f"time zone offset {name}")
-        if sign not in ("+", "-"):
+        starts, colons = _OFFSETS[element[1:]]
+        text = self.take(starts[-1] + 2)
+        if any(text[colon] != ":" for colon in colons):
             raise _MismatchError
-        hours, minutes, seconds = [*parts, 0, 0][:3]
-        self.fields["offset"] = ((hours * 60 + minutes) * 60 + seconds) * (-1 if sign == "-" else 1)
+        total, is_number, beyond = 0, True, ""
+        for start, size, most, name in zip(starts, (3600, 60, 1), (24, 60, 60), ("hour", "minute", "second"), strict=False):
+            part = text[start : start + 2]
+            is_number = is_number and part.isdecimal()
+            value = int(part) if is_number else 0
+            beyond = name if value > most else beyond
+            total += value * size
+        if beyond:
+            raise _OutOfRangeError(f"time zone offset {beyond}")
+        if not is_number or text[0] not in "+-":
+            raise _MismatchError
+        self.fields["offset"] = -total if text[0] == "-" else total
 
     def zone(self) -> None:
         """Skip a zone's abbreviation."""
-        found = _ZONE.match(self.rest)
-        if not found:
+        size = _abbreviation(self.rest)
+        if size is None:
             raise _MismatchError
-        self.rest = self.rest[found.end() :]
+        self.is_utc = self.is_utc or self.rest.startswith("UTC")
+        self.rest = self.rest[size:]
 
     def name(self, element: str) -> None:
         """Read a month's or weekday's name in any case; a weekday is not compared with the date."""
@@ -225,9 +260,12 @@ class _Parser:
     def nanoseconds(self) -> int:
         get = self.fields.get
         hour = get("hour", 0)
-        if "half" in self.fields:
-            hour = hour % 12 + 12 * self.fields["half"] if hour <= 12 else hour
-        seconds = (hour * 60 + get("minute", 0)) * 60 + get("second", 0) - get("offset", 0)
+        if "pm" in self.fields and hour < 12:
+            hour += 12
+        elif "am" in self.fields and hour == 12 and "pm" not in self.fields:
+            hour = 0
+        offset = 0 if self.is_utc or get("offset") == _NO_OFFSET else get("offset", 0)
+        seconds = (hour * 60 + get("minute", 0)) * 60 + get("second", 0) - offset
         return (self.days() * 86_400 + seconds) * SECOND + get("nanosecond", 0)
 
     def days(self) -> int:
@@ -236,45 +274,37 @@ class _Parser:
             return self.days_by_day_of_year(year)
         month, day = self.fields.get("month", 1), self.fields.get("day", 1)
         if not 1 <= day <= days_in_month(year, month):
-            raise ValueError(f"parsing time {quote(self.text)}: day out of range")
+            raise self.wrong("day out of range")
         return days_from_civil(year, month, day)
 
     def days_by_day_of_year(self, year: int) -> int:
         first, ordinal = days_from_civil(year, 1, 1), self.fields["day of year"]
         if not 1 <= ordinal <= days_from_civil(year + 1, 1, 1) - first:
-            raise ValueError(f"parsing time {quote(self.text)}: day-of-year out of range")
+            raise self.wrong("day-of-year out of range")
         month, day = 1, ordinal
         while day > days_in_month(year, month):
             day -= days_in_month(year, month)
             month += 1
         for field, value in (("month", month), ("day", day)):
             if self.fields.get(field, value) != value:
-                raise ValueError(f"parsing time {quote(self.text)}: day-of-year does not match {field}")
+                raise self.wrong(f"day-of-year does not match {field}")
         return first + ordinal - 1
 
 
-def parse_duration(text: str) -> int:
-    """Return the nanoseconds of `1h30m`, `-1.5s`, `2d` ... Raises ValueError with Go's text."""
-    invalid = ValueError(f"time: invalid duration {quote(text[:MAX_TEXT])}")
-    body = text[1:] if text[:1] in ("-", "+") else text
-    if body == "0":
-        return 0
-    if not body or len(text) > MAX_TEXT:
-        raise invalid
-    total, at = 0, 0
-    while at < len(body):
-        found = _DURATION_PART.match(body, at)
-        if found is None or not (found[1] or len(found[2]) > 1):
-            raise invalid
-        whole, fraction, unit = found[1], found[2][1:], found[3]
-        if not unit:
-            raise ValueError(f"time: missing unit in duration {quote(text)}")
-        scale = _UNITS.get(unit)
-        if scale is None:
-            raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        total += int(whole or "0") * scale + int(fraction[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, "0")) * scale // 10**_FRACTION_DIGITS
-        at = found.end()
-    total = -total if text[0] == "-" else total
-    if not MIN_NS <= total <= MAX_NS:
-        raise invalid
-    return total
+def _abbreviation(text: str) -> int | None:
+    """Return the length of the zone's abbreviation that the text begins with, if it does."""
+    if text.startswith("UTC"):
+        return 3
+    if len(text) < 3:
+        return None
+    if text.startswith(("ChST", "MeST")):
+        return 4
+    start = 3 if text.startswith("GMT") else 0
+    if start or text[0] in "+-":
+        signed = _SIGNED_OFFSET.match(text, start)
+        return signed.end() if signed else start or None
+    capitals = _CAPITALS.match(text)
+    size = capitals.end() if capitals else 0
+    if size in (4, 5):
+        return size if text[size - 1] == "T" or (text.startswith("WITA") and size == 4) else None
+    return 3 if size == 3 else None

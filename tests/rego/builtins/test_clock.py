@@ -32,6 +32,12 @@ def test_now_is_the_evaluations_own_time() -> None:
         ("2006-01-02 03 PM", "2020-01-01 12 AM", 1577836800000000000),
         ("2006-01-02 15:04:05.999", "2020-01-01 13:00:00", 1577883600000000000),
         ("2006-01-02T15:04:05Z070000", "2020-01-01T13:00:00+010203", 1577879877000000000),
+        ("2006-01-02 -0700 MST", "2020-01-01 +0200 UTC", 1577836800000000000),
+        ("2006-01-02 -07:00:00", "2020-01-01 -00:00:01", 1577836800000000000),
+        ("2006-01-02 MST", "2020-01-01 GMT+005", 1577836800000000000),
+        ("2006 06", "2006 +5", 1104537600000000000),
+        ("2006 05.00", "2020 07.+5", 1577836807050000000),
+        ("2006 15 PM pm", "2020 10 AM pm", 1577916000000000000),
     ],
 )
 def test_a_time_is_parsed_by_its_layout(layout: str, text: str, ns: int) -> None:
@@ -52,6 +58,10 @@ def test_a_time_is_parsed_by_its_layout(layout: str, text: str, ns: int) -> None
         ("2006-01-02", "9999-01-01", "time outside of valid range"),
         ("15:04", "12:30", "time outside of valid range"),
         ("2006-01-02T15:04:05Z07:00", "1677-09-21T00:12:43.145224191-00:00", "time outside of valid range"),
+        ("é", 'a"', 'parsing time "a\\"" as "\\xc3\\xa9": cannot parse "a\\"" as "\\xc3\\xa9"'),
+        ("-0700", "+2561", 'parsing time "+2561": time zone offset minute out of range'),
+        ("05.00", "07.-5", 'parsing time "07.-5": fractional second out of range'),
+        ("MST", "+0700", 'parsing time "+0700" as "MST": cannot parse "+0700" as "MST"'),
     ],
 )
 def test_what_is_no_time_is_refused_in_go_s_words(layout: str, text: str, message: str | None) -> None:
@@ -76,6 +86,8 @@ def test_rfc3339_takes_fractions_and_offsets() -> None:
         ("+5m", 300 * 10**9),
         ("1y1w", 32140800 * 10**9),
         ("1µs", 1000),
+        ("1d1ms", 86400001 * 10**6),
+        ("0.1111111111111111111h", 400 * 10**9),
     ],
 )
 def test_a_duration_has_units_up_to_years(text: str, ns: int) -> None:
@@ -91,6 +103,10 @@ def test_a_duration_has_units_up_to_years(text: str, ns: int) -> None:
         (".s", 'time: invalid duration ".s"'),
         ("- 1s", 'time: invalid duration "- 1s"'),
         ("99999999h", 'time: invalid duration "99999999h"'),
+        ("1%d", 'time: invalid duration "1%d"'),
+        ("1day", 'time: invalid duration "1day"'),
+        ("1d1x", 'time: unknown unit "x" in duration "1d1x"'),
+        ("1é", 'time: unknown unit "\\xc3\\xa9" in duration "1\\xc3\\xa9"'),
     ],
 )
 def test_what_is_no_duration_is_refused(text: str, message: str) -> None:
@@ -106,6 +122,7 @@ def test_what_is_no_duration_is_refused(text: str, message: str) -> None:
         ([MOMENT, "UTC", "Kitchen"], "Kitchen"),
         ([123456789, "America/New_York", "RFC850"], "Wednesday, 31-Dec-69 19:00:00 EST"),
         ([-4 * 10**18, "Europe/Amsterdam", "2006-01-02T15:04:05Z07:00:00 -0700"], "1843-03-31T17:12:52+00:19:32 +0019"),
+        ([10**18 + 5, "UTC", ".0000000000"], ".000000005"),
         ([10**18, "UTC", "Januaryx Janx Monx MSTx 16 000 __2 .000 .999"], "Septemberx Janx Monx UTCx 96 000 252 .000 "),
     ],
 )
@@ -147,6 +164,8 @@ def test_date_clock_and_weekday_are_the_zones() -> None:
         ([0, "Europe"], "unknown time zone Europe"),
         ([0, "../x"], "time: invalid location name"),
         ([0, "/etc/passwd"], "time: invalid location name"),
+        ([0, "a\0"], "invalid argument"),
+        ([1.5, "Foo/Bar"], "unknown time zone Foo/Bar"),
         ([0, "x" * 10_000], f"unknown time zone {'x' * 10_000}"),
         ("x", "operand 1 must be either number (ns) or [number (ns), string (tz)] but got string"),
         ([], "operand 1 must be either number (ns) or [number (ns), string (tz)] but got array"),
@@ -193,7 +212,13 @@ def test_a_date_out_of_range_is_refused() -> None:
         (10**18, 0, [31, 8, 8, 1, 46, 40]),
         (1580601600 * 10**9, 1583020800 * 10**9, [0, 0, 28, 0, 0, 0]),
         ([0, "Asia/Tokyo"], [86400 * 10**9, "UTC"], [0, 0, 1, 0, 0, 0]),
+        # 2024-10-27 02:50 and an hour's end later 02:10, as clocks in Berlin are put back
+        ([1729990200 * 10**9, "Europe/Berlin"], 1729991400 * 10**9, [-1, 11, 30, 23, 20, 0]),
     ],
 )
 def test_a_difference_is_in_calendar_units(left: Any, right: Any, units: list[int]) -> None:
     assert call("time.diff", left, right) == units
+
+
+def test_the_second_operand_of_a_difference_is_called_the_first_as_in_opa() -> None:
+    assert failure("time.diff", 0, "x").startswith("operand 1 must be either number (ns)")
