@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 import click
 
-from authz.rego.builtins.go_time import parse_duration
+from authz.rego.builtins.go_duration import parse_duration
 from authz.rego.errors import EVAL_CANCEL, EvalError
 
 _AGAIN: Final = 1.0  # seconds; an alarm that falls into the collection of garbage is lost

@@ -6,12 +6,13 @@ errors. A matcher is a regular expression, so it takes linear time whatever the 
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
 from authz.rego.builtins.regex import CACHED_PATTERNS, Regex, contains
 from authz.rego.builtins.regex_syntax import MAX_PATTERN, PLAIN, PatternError, escaped
-from authz.rego.builtins.registry import ARRAY, BOOLEAN, NULL_T, STRING, builtin, element_error
+from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, NULL_T, STRING, builtin, element_error, operand_error
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.values import Null, Value
 
@@ -19,6 +20,10 @@ DEFAULT_DELIMITERS: Final = "."
 MAX_NESTING: Final = 100
 """Alternatives within alternatives that a pattern may have."""
 
+_NOT_UTF8: Final = "\ufffd"
+"""To gobwas the mark of text that is not UTF-8."""
+
+_FALLIBLE: Final = re.compile(rf"[\[{{{_NOT_UTF8}]")
 _SPECIAL: Final = frozenset("*?\\[]{}")
 _ANY: Final = "(?s:.)"
 
@@ -109,8 +114,8 @@ class _Translator:
 
 
 def is_valid(pattern: str, delimiters: str) -> bool:
-    """Tell whether it is a pattern. Only ranges and alternatives can be wrong, and most have none."""
-    if len(pattern) <= MAX_PATTERN // 8 and "[" not in pattern and "{" not in pattern:
+    """Tell whether it is a pattern. Beside text that is not UTF-8 only ranges and alternatives can be wrong, and most have none."""
+    if len(pattern) <= MAX_PATTERN // 8 and not _FALLIBLE.search(pattern):
         return True
     try:
         expression(pattern, delimiters)
@@ -123,6 +128,8 @@ def expression(pattern: str, delimiters: str) -> str:
     """Return the regular expression that a pattern is; `*` and `?` do not match a character of `delimiters`. Raises PatternError."""
     if len(pattern) > MAX_PATTERN // 8:
         raise PatternError(f"pattern has more than {MAX_PATTERN // 8} characters")
+    if _NOT_UTF8 in pattern:
+        raise PatternError("could not read rune")
     return rf"\A(?:{_Translator(pattern, delimiters).run()})\z"
 
 
@@ -147,10 +154,13 @@ def delimiters_of(value: Value) -> str:
     return "".join(map(str, members))
 
 
-@builtin("glob.match", STRING, (ARRAY, NULL_T), STRING, result=BOOLEAN)
-def glob_match(pattern: str, delimiters: Value, text: str) -> bool:
+@builtin("glob.match", STRING, (ARRAY, NULL_T), ANY, result=BOOLEAN)
+def glob_match(pattern: str, delimiters: Value, text: Value) -> bool:
+    used = delimiters_of(delimiters)
+    if type(text) is not str:
+        raise operand_error("glob.match", 3, STRING, text)
     try:
-        return contains(compiled(pattern, delimiters_of(delimiters)), text)
+        return contains(compiled(pattern, used), text)
     except PatternError as error:
         raise BuiltinError(f"glob.match: {error}") from None
 

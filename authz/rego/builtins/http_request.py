@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from authz.rego.builtins.go_time import parse_duration
+from authz.rego.builtins.go_duration import parse_duration
 from authz.rego.builtins.octets import bytes_of, without_surrogates
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index

@@ -13,9 +13,9 @@ from authz.rego import nodes
 from authz.rego.expand import CallExpr, FlatComprehension
 from authz.rego.names import original_name
 from authz.rego.nodes import Ref, Scalar, Term, Var
-from authz.rego.render import number_text, to_text
+from authz.rego.render import to_text
 from authz.rego.types.model import ArrayType, FunctionType, ObjectType, ScalarType, SetType, Type, UnionType
-from authz.rego.values import Boolean, Null, Object, Value, order_key
+from authz.rego.values import Boolean, Null, Object, Value, number_text, order_key
 
 MAX_TEXT: Final = 2000
 """Characters of a type that are written; OPA writes all of it."""

@@ -51,6 +51,7 @@ def test_a_glob_matches_as_in_opa(pattern: str, delimiters: list[str] | None, te
         ("[c-a]", "hi character 'a' should be greater than lo 'c'"),
         ("{" * 101, "pattern nests too deeply"),
         ("a" * 10_000, "pattern has more than 4096 characters"),
+        ("a\ufffd", "could not read rune"),
     ],
 )
 def test_a_bad_glob_is_refused(pattern: str, message: str) -> None:
@@ -63,10 +64,11 @@ def test_a_bad_glob_is_refused(pattern: str, message: str) -> None:
         (["ab"], "operand 2 must be array of runes but got array containing string"),
         ([1], "operand 2 must be array of strings but got array containing number"),
         ("x", "operand 2 must be one of {array, null} but got string"),
+        (["."], "operand 3 must be string but got number"),
     ],
 )
 def test_a_delimiter_is_one_character(delimiters: Any, message: str) -> None:
-    assert failure("glob.match", "a", delimiters, "a") == message
+    assert failure("glob.match", "a", delimiters, 1) == message
 
 
 @given(st.text())

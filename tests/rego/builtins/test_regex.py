@@ -32,6 +32,12 @@ from tests.rego.builtins.as_json import call, failure
         ("(?i)\u017f", "S", True),
         ("a{,3}", "a{,3}", True),
         ("a\x00b", "a\x00b", True),
+        (r"^a*\Q\E+$", "aaa", True),
+        ("^(?:a|b*(?i)*)$", "B", False),
+        (r"\p{letter}\p{Decimal-Number}\P{^ascii}", "é1a", True),
+        (r"[\x{d7ff}-\x{e000}]", "\ue000", True),
+        (r"\x{d800}", "\ufffd", False),
+        ("(?P<n>a)(?P<n>b)", "ab", True),
     ],
 )
 def test_a_pattern_matches_as_in_opa(pattern: str, text: str, matches: bool) -> None:
@@ -55,6 +61,20 @@ def test_a_pattern_matches_as_in_opa(pattern: str, text: str, matches: bool) -> 
         ("\\", "trailing backslash at end of expression: ``"),
         ("(?P<1-x>a)", "invalid named capture: `(?P<1-x>`"),
         ("[b-a]", "invalid character class range: `b-a`"),
+        ('[a-"]', 'invalid character class range: `a-"`'),
+        ("*a[", "missing argument to repetition operator: `*`"),
+        ("a|+?", "missing argument to repetition operator: `+?`"),
+        ("a+?{2}", "invalid nested repetition operator: `+?{2}`"),
+        ("((a{10}){10}b){11}", "invalid repeat count: `{11}`"),
+        ("a{2,1}?", "invalid repeat count: `{2,1}`"),
+        (r"\p{Old_Italic}", r"invalid character class range: `\p{Old_Italic}`"),
+        (r"\p{Greek", r"invalid character class range: `\p{Greek`"),
+        ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
+        (r"\x{110000}", r"invalid escape sequence: `\x{110000`"),
+        (r"[a-\d]", r"invalid escape sequence: `\d`"),
+        ("(?i-s-m)", "invalid or unsupported Perl syntax: `(?i-s-`"),
+        ("(?i-)", "invalid or unsupported Perl syntax: `(?i-)`"),
+        ("(?<=a>b)", "invalid named capture: `(?<=a>`"),
     ],
 )
 def test_what_go_does_not_take_is_refused_in_its_words(pattern: str, message: str) -> None:
@@ -121,6 +141,8 @@ def test_split_is_go_s(pattern: str, text: str, parts: list[str]) -> None:
         ("é€", "", "-", "-é-€-"),
         ("abc", "(b)", r"\1", r"a\1c"),
         ("ab", "(x)?b", "<$1>", "a<>"),
+        ("ab", "(?P<n>x)|(?P<n>b)", "<$n>", "a<b>"),
+        ("ab", "(b)", "$½$\u0663", "a$½"),
     ],
 )
 def test_replace_expands_groups_as_go_does(text: str, pattern: str, replacement: str, result: str) -> None:
@@ -147,6 +169,8 @@ def test_a_template_is_literal_outside_its_delimiters(template: str, text: str, 
         (("urn:{.*", "x", "{", "}"), 'unbalanced braces in "urn:{.*"'),
         (("urn:}", "x", "{", "}"), 'unbalanced braces in "urn:}"'),
         (("x", "x", "é", "}"), "start delimiter has to be exactly one character long but is 2 long"),
+        (("x", "x", "{", "é"), "end delimiter has to be exactly one character long but is 1 long"),
+        (("a{[}b{", "x", "{", "}"), 'unbalanced braces in "a{[}b{"'),
         (("a{b)(c}", "abc", "{", "}"), "error parsing regexp: unexpected ): `^b)(c$`"),
     ],
 )
@@ -155,10 +179,17 @@ def test_a_bad_template_is_refused(operands: tuple[Any, ...], message: str) -> N
 
 
 def test_two_patterns_meet_where_one_text_fits_both() -> None:
-    assert call("regex.globs_match", "a.a.[0-9]+z", ".b.b2359825792*594823z") is True
+    assert call("regex.globs_match", "a.a.[0-9]+z", ".b.b.2359825792*594823z") is True
+    assert call("regex.globs_match", "a*", "[0-9]*") is False
+    assert call("regex.globs_match", "a*b*", "a*b*") is True
+    assert call("regex.globs_match", "[]", ".") is True
     assert call("regex.globs_match", "[a-z]+", "[0-9]*") is False
-    assert call("regex.globs_match", "b", ".*.+.+") is False
+    assert call("regex.globs_match", "b", "c.*") is False
     assert call("regex.globs_match", r"\.", ".") is True
+
+
+def test_what_the_library_behind_globs_match_misses_is_missed_here_too() -> None:
+    assert call("regex.globs_match", "[a-z]+", "a[0-9]*") is False
 
 
 @pytest.mark.parametrize(
@@ -168,8 +199,10 @@ def test_two_patterns_meet_where_one_text_fits_both() -> None:
         ("a**", "input:a**, pos:3, flag '*' must be preceded by a non-flag"),
         ("[a", "input:[a, pos:2, found [ without matching ]"),
         ("[a-]", "input:[a-], pos:3, range character '-' must be followed by a Unicode character"),
+        ("[a--]", "input:[a--], pos:4, range character '-' cannot be followed by a special symbol"),
         ("[z-a]", "input:[z-a], pos:4, range is out of order: 'a' comes before 'z' in Unicode"),
         ("\\", "input:\\, pos:0, input ends with a \\ (escape) character"),
+        ("ab\\", "input:ab\\, pos:2, input ends with a \\ (escape) character"),
     ],
 )
 def test_a_bad_glob_of_globs_match_is_named(pattern: str, message: str) -> None:
