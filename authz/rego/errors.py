@@ -14,6 +14,7 @@ from typing import Final
 
 from authz.errors import AuthzError
 from authz.rego.nodes import NOWHERE, Location
+from authz.rego.values import without_surrogates
 
 MAX_DIAGNOSTICS: Final = 10
 """Findings that are shown at once, as OPA does; an author mends these first."""
@@ -180,7 +181,7 @@ class EvalError(AuthzError):
     """An evaluation ended in an error: a conflict, or a built-in error under strict mode."""
 
     def __init__(self, code: str, message: str, location: Location = NOWHERE) -> None:
-        super().__init__(message)
+        super().__init__(without_surrogates(message))
         self.code = code
         self.location = location
 

@@ -3,16 +3,18 @@
 Every other module of the language relies on Python's own `==` and `hash` being
 Rego's. That holds because `true`, `false` and `null` are singletons of their own
 (Python's `True == 1` is not Rego's), numbers are `int` or `Decimal` (`1 == 1.0`),
-arrays are tuples, objects are `Object` and sets are `Set`. Undefined is Python's
+arrays are tuples, objects are `Object` and sets are `Set`. A string is text; bytes of it that
+are no UTF-8 are lone surrogates, as in PEP 383, and U+FFFD in JSON. Undefined is Python's
 `None`, so the type checker sees where it was forgotten. No I/O, no evaluation.
 """
 
 from __future__ import annotations
 
-import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from json.encoder import encode_basestring
 from typing import Any, Final, TypeAlias, Union, cast
 
 # JSON as Python holds it at the edges (orjson, json, msgspec).
@@ -20,6 +22,10 @@ Document: TypeAlias = Any
 
 _DIGITS_AT_ONCE: Final = 4000
 """Python refuses to print an integer of more than 4,300 digits."""
+
+_HTML: Final = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+
+_SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)
 
 MAX_DEPTH: Final = 128
 """Nesting that a document may have; deeper ones are refused, not recursed into."""
@@ -273,13 +279,15 @@ def _from_subclass(document: Document, depth: int) -> Value:
 def to_json(value: Value) -> Document:
     """Convert a value to JSON: sets become sorted arrays, keys become strings.
 
-    A key that is not a string becomes its compact JSON text; where that text is
-    also a string key, the string key wins (OPA's behaviour). A number stays exact:
-    `int`, a `float` that prints as the same number, else `Decimal`.
+    A key that is not a string becomes its compact JSON text; of two keys with one text
+    the later in Rego's order wins (OPA's behaviour). A number stays exact: `int`, a
+    `float` that prints as the same number, else `Decimal`.
     """
     kind = type(value)
-    if kind is str or kind is int:
+    if kind is int:
         return value
+    if kind is str:
+        return without_surrogates(cast(str, value))
     if kind is Boolean:
         return bool(value)
     if kind is Null:
@@ -300,28 +308,45 @@ def _number_to_json(number: Decimal) -> int | float | Decimal:
 
 
 def _object_to_json(value: Object) -> dict[str, Document]:
-    keys = value.ordered()
-    result = {json_key(key): to_json(value[key]) for key in keys if type(key) is not str}
-    result.update((key, to_json(value[key])) for key in keys if type(key) is str)
-    return result
+    return {json_key(key): to_json(value[key]) for key in value.ordered()}
 
 
 def json_key(key: Value) -> str:
     """Return the text that stands for `key` in a JSON object."""
-    if type(key) is str:
-        return key
-    return _key_text(key)
+    return without_surrogates(key) if type(key) is str else compact_json(key)
 
 
-def _key_text(value: Value) -> str:
-    """Return the compact JSON of a part of a key: numbers as their source wrote them, members sorted by their keys' texts."""
+def compact_json(value: Value) -> str:
+    """Return the value's compact JSON: keys sorted, sets as sorted arrays, `<`, `>` and `&` escaped, numbers as written."""
     kind = type(value)
-    if kind is Decimal or kind is Written:
-        return number_text(cast(Decimal, value))
+    if kind is str:
+        return json_string(cast(str, value))
     if kind is Object:
-        texts = {json_key(key): _key_text(item) for key, item in cast(Object, value).items()}
-        return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{texts[key]}" for key in sorted(texts)) + "}"
+        texts = {json_key(key): compact_json(cast(Object, value)[key]) for key in cast(Object, value).ordered()}
+        return "{" + ",".join([f"{json_string(key)}:{texts[key]}" for key in sorted(texts)]) + "}"
     if kind is tuple or kind is Set:
         items = cast(Set, value).ordered() if kind is Set else cast("tuple[Value, ...]", value)
-        return "[" + ",".join(_key_text(item) for item in items) + "]"
-    return json.dumps(to_json(value), ensure_ascii=False)
+        return "[" + ",".join([compact_json(item) for item in items]) + "]"
+    if kind is Null:
+        return "null"
+    return ("true" if value else "false") if kind is Boolean else number_text(cast(Number, value))
+
+
+def json_string(text: str) -> str:
+    """Return the text as a JSON string, escaped as Go's encoding/json escapes."""
+    return html_escaped(encode_basestring(text))
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text with every lone surrogate replaced by U+FFFD."""
+    return text if text.isascii() else text.translate(_SURROGATES)
+
+
+def html_escaped(text: str) -> str:
+    """Escape what Go's encoding/json escapes beyond the necessary; a lone surrogate is no UTF-8 and becomes U+FFFD."""
+    return _HTML.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return "\\ufffd" if 0xD800 <= code < 0xE000 else f"\\u{code:04x}"

@@ -125,9 +125,15 @@ def test_sets_become_sorted_arrays_and_keys_become_text() -> None:
     assert to_json(Object({1: "i", ("a", 0): "t", TRUE: "b"})) == {"1": "i", '["a",0]': "t", "true": "b"}
 
 
-def test_a_string_key_wins_over_another_with_the_same_text() -> None:
+def test_of_two_keys_with_the_same_text_the_later_in_order_wins() -> None:
     assert to_json(Object({1: "i", "1": "s"})) == {"1": "s"}
+    assert to_json(Object({("a",): "i", '["a"]': "s", Set({"a"}): "t"})) == {'["a"]': "t"}
     assert json_key(NULL) == "null"
+    assert json_key(("<\u2028",)) == r'["\u003c\u2028"]'
+
+
+def test_what_is_no_text_leaves_as_replacement_characters() -> None:
+    assert to_json(("a\udcff", Object({"\ud800": 1}))) == ["a\ufffd", {"\ufffd": 1}]
 
 
 def test_numbers_leave_exactly() -> None:

@@ -1,7 +1,7 @@
 """Built-ins that turn values into JSON and YAML text and back.
 
-Owns JSON's syntax errors in Go's words and its pretty printing. How a value is
-rendered is `render`'s business, how YAML is read and written `yaml_reader`'s and `yaml_writer`'s.
+Owns JSON's pretty printing. How a value is rendered is `render`'s business, what is wrong
+with JSON `json_errors`', how YAML is read and written `yaml_reader`'s and `yaml_writer`'s.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 from typing import Final
 
 from authz.rego import numbers
-from authz.rego.builtins.octets import without_surrogates
+from authz.rego.builtins.json_errors import is_valid, syntax_error
 from authz.rego.builtins.registry import ANY, BOOLEAN, OBJECT, STRING, builtin
 from authz.rego.builtins.yaml_reader import YamlError, yaml_to_value
 from authz.rego.builtins.yaml_writer import yaml_to_text
 from authz.rego.errors import EVAL_TYPE, BuiltinError
-from authz.rego.render import json_text, quote
-from authz.rego.values import Boolean, Document, Object, Value, from_json, type_name
+from authz.rego.render import json_text, quote, to_text
+from authz.rego.values import Boolean, Document, Object, Value, from_json, type_name, without_surrogates
 
 _LONE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE: Final = " \t\r\n"
@@ -32,22 +32,28 @@ def json_marshal(value: Value) -> Value:
 def json_marshal_with_options(value: Value, options: Object) -> Value:
     texts = {"indent": "\t", "prefix": ""}
     pretty: bool | None = None
-    for key in options.ordered():
+    for at, key in enumerate(options.ordered()):
         option = options[key]
+        if not isinstance(key, str):
+            raise _bad_option(f"failed to stringify key {to_text(key)} at index {at}: {_not_text(at, key)}")
         if key == "pretty":
             if not isinstance(option, Boolean):
                 raise _bad_option('key "pretty" failed cast to bool')
             pretty = bool(option)
         elif key in texts:
             if not isinstance(option, str):
-                raise _bad_option(f'key "{key}" failed cast to string: operand 0 must be string but got {type_name(option)}')
-            texts[str(key)] = option
+                raise _bad_option(f'key "{key}" failed cast to string: {_not_text(at, option)}')
+            texts[key] = option
         else:
-            raise _bad_option(f"object contained unknown key {quote(key) if isinstance(key, str) else json_text(key)}")
+            raise _bad_option(f"object contained unknown key {quote(key)}")
     compact = json_text(value)
     if not (bool(options) if pretty is None else pretty):
         return compact
     return texts["prefix"] + _indented(compact, texts["prefix"], texts["indent"])
+
+
+def _not_text(at: int, value: Value) -> str:
+    return f"operand {at} must be string but got {type_name(value)}"
 
 
 def _bad_option(text: str) -> BuiltinError:
@@ -88,30 +94,35 @@ def json_is_valid(text: Value) -> bool:
     if type(text) is not str:
         return False
     try:
-        value_of_json(text)
-    except ValueError:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refused)  # the numbers themselves do not matter
+    except json.JSONDecodeError:
         return False
+    except RecursionError:
+        return is_valid(text)
     return True
 
 
 def value_of_json(text: str) -> Value:
     """Parse JSON with exact numbers. Raises ValueError with Go's text for what is not JSON."""
+    text = without_surrogates(text)
+    parse_int = numbers.parse if "-0" in text else None  # only `-0` has a form to keep
     try:
-        document = json.loads(text, parse_float=numbers.parse, parse_constant=_constant)
-        if _LONE_SURROGATE.search(text):
-            document = _paired(document)
-        return from_json(document)
-    except json.JSONDecodeError as error:
-        raise ValueError(_go_error(text, error)) from None
+        document = json.loads(text, parse_float=numbers.parse, parse_int=parse_int, parse_constant=_refused)
     except RecursionError:
         raise ValueError("exceeded max depth") from None
+    except json.JSONDecodeError:
+        error = syntax_error(text)
+        if error is not None:
+            raise ValueError(error) from None
+        document, _ = json.JSONDecoder(parse_float=numbers.parse).raw_decode(text.lstrip(_SPACE))
+    if _LONE_SURROGATE.search(text):
+        document = _paired(document)
+    return from_json(document)
 
 
-def _constant(name: str) -> Document:
+def _refused(name: str) -> Document:
     """Refuse `NaN`, `Infinity` and `-Infinity`, which Python reads as numbers and JSON does not know."""
-    if name.startswith("-"):
-        raise ValueError("invalid character 'I' in numeric literal")
-    raise ValueError(f"invalid character '{name[0]}' looking for beginning of value")
+    raise json.JSONDecodeError(name, "", 0)
 
 
 def _paired(document: Document) -> Document:
@@ -123,71 +134,6 @@ def _paired(document: Document) -> Document:
     if isinstance(document, dict):
         return {without_surrogates(key): _paired(item) for key, item in document.items()}
     return document
-
-
-def _go_error(text: str, error: json.JSONDecodeError) -> str:
-    """Say in Go's words what Python's decoder found."""
-    found = text[error.pos : error.pos + 1]
-    what = error.msg
-    if what.startswith("Invalid \\escape"):
-        return _invalid(text[error.pos + 1 : error.pos + 2], "in string escape code")
-    if what.startswith("Invalid \\u"):
-        return _invalid(text[error.pos + 1 :].lstrip("uU0123456789abcdefABCDEF")[:1], "in \\u hexadecimal character escape")
-    if what.startswith("Invalid control character"):
-        return _invalid(found, "in string literal")
-    if what.startswith("Unterminated"):
-        return _UNEXPECTED_END
-    if found and found in ".eE" and text[error.pos - 1].isdecimal():
-        return _unfinished_number(text, error.pos)
-    if what == "Extra data":
-        return "error: " + _invalid(found, "after top-level value")
-    if what.startswith("Expecting ':'"):
-        return _invalid(found, "after object key")
-    if what.startswith("Expecting ','"):
-        return _invalid(found, "after array element" if _in_array(text[: error.pos]) else "after object key:value pair")
-    return _unexpected(text, error.pos, "property" in what or what.endswith("object"))
-
-
-_UNEXPECTED_END: Final = "unexpected EOF"
-
-
-def _invalid(found: str, where: str) -> str:
-    if not found:
-        return _UNEXPECTED_END
-    byte = chr(found.encode("utf-8", "replace")[0])
-    shown = {"'": r"\'", '"': '"'}.get(byte, quote(byte)[1:-1])
-    return f"invalid character '{shown}' {where}"
-
-
-def _unfinished_number(text: str, position: int) -> str:
-    in_exponent = text[position] != "."
-    after = text[position + 1 :].lstrip("+-" if in_exponent else "")[:1]
-    return _invalid(after, "in exponent of numeric literal" if in_exponent else "after decimal point in numeric literal")
-
-
-def _unexpected(text: str, position: int, wants_key: bool) -> str:
-    """Say what stands where a value or a key should begin."""
-    if not text.strip(_SPACE):
-        return "EOF"
-    rest = text[position:].lstrip(_SPACE)
-    if rest.startswith("-"):
-        return _invalid(rest[1:2], "in numeric literal")
-    for literal in ("true", "false", "null"):
-        if rest.startswith(literal[0]):
-            same = next(index for index, char in enumerate(literal) if rest[index : index + 1] != char)
-            return _invalid(rest[same : same + 1], f"in literal {literal} (expecting '{literal[same]}')")
-    return _invalid(rest[:1], f"looking for beginning of {'object key string' if wants_key else 'value'}")
-
-
-def _in_array(before: str) -> bool:
-    """Tell whether the innermost bracket left open before a position is an array's."""
-    stack = [""]
-    for part in _PART.findall(before):
-        if part in ("{", "["):
-            stack.append(part)
-        elif part in ("}", "]"):
-            stack.pop()
-    return stack[-1] == "["
 
 
 @builtin("yaml.marshal", ANY, result=STRING)

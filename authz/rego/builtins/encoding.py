@@ -158,8 +158,7 @@ def unescape_query(text: str) -> str:
 @builtin("urlquery.encode_object", OBJECT, result=STRING)
 def urlquery_encode_object(query: Object) -> Value:
     pairs: list[tuple[str, str]] = []
-    for key, value in query.items():
-        name = json_key(key)
+    for name, value in {json_key(key): query[key] for key in query.ordered()}.items():
         pairs.extend((name, text) for text in _query_values(value))
     pairs.sort(key=lambda pair: pair[0])
     return "&".join(f"{quote_plus(bytes_of(name))}={quote_plus(bytes_of(text))}" for name, text in pairs)
@@ -178,9 +177,9 @@ def _query_values(value: Value) -> list[str]:
 @builtin("urlquery.decode_object", STRING, result=OBJECT)
 def urlquery_decode_object(query: str) -> Value:
     result: dict[str, list[Value]] = {}
+    if ";" in query:
+        raise BuiltinError("urlquery.decode_object: invalid semicolon separator in query")
     for part in query.split("&"):
-        if ";" in part:
-            raise BuiltinError("urlquery.decode_object: invalid semicolon separator in query")
         if part:
             name, _, value = part.partition("=")
             try:

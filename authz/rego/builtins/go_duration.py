@@ -9,7 +9,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from authz.rego.builtins.go_time import MAX_NS, MAX_TEXT, SECOND, quoted, units_of
+from authz.rego.builtins.go_time import MAX_NS, MAX_TEXT, SECOND, quoted
+from authz.rego.builtins.octets import units_of
 from authz.rego.render import quote
 
 _UNITS: Final = {

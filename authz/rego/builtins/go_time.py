@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from authz.rego.builtins.go_layout import MONTHS, WEEKDAYS, elements
-from authz.rego.builtins.octets import bytes_of
+from authz.rego.builtins.octets import units_of
 
 SECOND: Final = 1_000_000_000
 DAY: Final = 86_400 * SECOND
@@ -69,11 +69,6 @@ def parse_time(layout: str, text: str) -> int:
     if len(layout) > MAX_TEXT or len(text) > MAX_TEXT:
         raise ValueError(f"parsing time: more than {MAX_TEXT} characters")
     return _Parser(units_of(layout), units_of(text)).run()
-
-
-def units_of(text: str) -> str:
-    """Return the bytes of the text's UTF-8, each as a character."""
-    return text if text.isascii() else bytes_of(text).decode("latin-1")
 
 
 def quoted(units: str) -> str:

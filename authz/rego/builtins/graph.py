@@ -64,7 +64,7 @@ def _continued(graph: Object, path: Nodes, node: Value, paths: set[Nodes]) -> li
 
 def _start(name: str, initial: Value) -> Nodes:
     if not isinstance(initial, tuple | Set):
-        raise operand_error(name, 2, (ARRAY, SET), initial)
+        raise operand_error(name, 2, "{array, set}", initial)
     return _neighbours(initial)
 
 

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import re2  # type: ignore[import-not-found]  # pyre2 ships no types
 
-from authz.rego.builtins.octets import bytes_of, text_of, without_surrogates
+from authz.rego.builtins.octets import bytes_of, text_of
 from authz.rego.builtins.regex_syntax import PatternError, error, rewrite
 from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, INDEX, STRING, builtin
 from authz.rego.errors import BuiltinError
 from authz.rego.render import quote
-from authz.rego.values import Value
+from authz.rego.values import Value, without_surrogates
 
 CACHED_PATTERNS: Final = 1_024
 """Compiled patterns kept; a pattern made from input must not fill memory."""
@@ -131,14 +131,19 @@ def regex_is_valid(pattern: Value) -> bool:
 
 @builtin("regex.find_n", STRING, STRING, INDEX, result=ARRAY)
 def regex_find_n(pattern: str, text: str, limit: int) -> Value:
-    regex, data = _regex("regex.find_n", pattern), bytes_of(text)
+    regex, data = _regex("regex.find_n", pattern), _valid_bytes(text)
     return tuple(text_of(data[start:end]) for (start, end), *_ in regex.matches(data, limit))
 
 
 @builtin("regex.find_all_string_submatch_n", STRING, STRING, INDEX, result=ARRAY)
 def regex_find_all_string_submatch_n(pattern: str, text: str, limit: int) -> Value:
-    regex, data = _regex("regex.find_all_string_submatch_n", pattern), bytes_of(text)
+    regex, data = _regex("regex.find_all_string_submatch_n", pattern), _valid_bytes(text)
     return tuple(tuple(_slice(data, span) for span in spans) for spans in regex.matches(data, limit))
+
+
+def _valid_bytes(text: str) -> bytes:
+    """Return the text's bytes; those that are no UTF-8 are U+FFFD to Go's expressions."""
+    return bytes_of(without_surrogates(text))
 
 
 def _slice(data: bytes, span: Span) -> str:
@@ -149,7 +154,7 @@ def _slice(data: bytes, span: Span) -> str:
 
 @builtin("regex.split", STRING, STRING, result=ARRAY)
 def regex_split(pattern: str, text: str) -> Value:
-    regex, data = _regex("regex.split", pattern), bytes_of(text)
+    regex, data = _regex("regex.split", pattern), _valid_bytes(text)
     if not data:
         return ("",) if pattern else ()
     parts: list[str] = []
@@ -166,7 +171,7 @@ def regex_split(pattern: str, text: str) -> Value:
 
 @builtin("regex.replace", STRING, STRING, STRING, result=STRING)
 def regex_replace(text: str, pattern: str, replacement: str) -> Value:
-    regex, data = _regex("regex.replace", pattern), bytes_of(text)
+    regex, data = _regex("regex.replace", pattern), _valid_bytes(text)
     template = _template(regex, replacement)
     result = bytearray()
     copied = at = 0

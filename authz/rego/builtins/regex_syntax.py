@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from authz.rego.builtins.octets import without_surrogates
 from authz.rego.builtins.regex_classes import PERL_CLASSES, POSIX_CLASSES, unicode_class
+from authz.rego.values import without_surrogates
 
 MAX_PATTERN: Final = 32_768
 """Characters that a pattern may have."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-from authz.rego.builtins.octets import bytes_of, text_of
+from authz.rego.builtins.octets import text_of, units_of
 from authz.rego.builtins.registry import ARRAY, BOOLEAN, INDEX, NUMBER, OBJECT, SET, STRING, builtin, element_error, operand_error
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.values import Object, Set, Value
@@ -145,7 +145,7 @@ def replace(text: str, old: str, new: str) -> str:
     """Replace every `old`; the empty string is found around each byte, as in OPA: what it splits is no text any more."""
     if len(text) * len(new) > MAX_TEXT:
         _check_size("replace", len(text) + text.count(old) * len(new))
-    return text.replace(old, new) if old or text.isascii() else _in_bytes(text, lambda units: units.replace("", _units(new)))
+    return text.replace(old, new) if old or text.isascii() else _in_bytes(text, lambda units: units.replace("", units_of(new)))
 
 
 @builtin("strings.replace_n", OBJECT, STRING, result=STRING)
@@ -159,18 +159,13 @@ def replace_n(patterns: Object, text: str) -> str:
     if (len(text) + 1) * max(map(len, replacements.values())) > MAX_TEXT:
         _check_size("strings.replace_n", sum(len(replacements[match[0]]) for match in expression.finditer(text)))
     if "" in replacements and not text.isascii():
-        in_bytes = {_units(old): _units(new) for old, new in replacements.items()}
+        in_bytes = {units_of(old): units_of(new) for old, new in replacements.items()}
         return _in_bytes(text, lambda units: _alternatives.__wrapped__(tuple(in_bytes)).sub(lambda match: in_bytes[match[0]], units))
     return expression.sub(lambda match: replacements[match[0]], text)
 
 
-def _units(text: str) -> str:
-    """Return the bytes of the text's UTF-8, each as a character."""
-    return bytes_of(text).decode("latin-1")
-
-
 def _in_bytes(text: str, replaced: Callable[[str], str]) -> str:
-    return text_of(replaced(_units(text)).encode("latin-1"))
+    return text_of(replaced(units_of(text)).encode("latin-1"))
 
 
 def _replacements(patterns: Object) -> dict[str, str]:

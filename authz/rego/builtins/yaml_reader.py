@@ -15,8 +15,8 @@ from typing import Final, cast
 
 import yaml
 
-from authz.rego.builtins.octets import text_of, without_surrogates
-from authz.rego.values import FALSE, MAX_DEPTH, NULL, TRUE, Boolean, Null, Object, Value, Written, json_key
+from authz.rego.builtins.octets import text_of
+from authz.rego.values import FALSE, MAX_DEPTH, NULL, TRUE, Boolean, Null, Object, Value, Written, json_key, without_surrogates
 
 MAX_NODES: Final = 1_000_000
 """Nodes that a document may stand for with its aliases expanded ("billion laughs")."""

@@ -14,9 +14,8 @@ from typing import Final, cast
 
 import yaml
 
-from authz.rego.builtins.octets import without_surrogates
 from authz.rego.builtins.yaml_reader import is_word, resolve
-from authz.rego.values import Boolean, Null, Number, Object, Set, Value, json_key
+from authz.rego.values import Boolean, Null, Number, Object, Set, Value, json_key, without_surrogates
 
 _EMITTER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _DATE: Final = re.compile(

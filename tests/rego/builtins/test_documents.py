@@ -45,6 +45,20 @@ def test_numbers_keep_their_text_and_value() -> None:
         ('"a\nb"', r"invalid character '\n' in string literal"),
         (r'"a\qb"', "invalid character 'q' in string escape code"),
         ("1 2", "error: invalid character '2' after top-level value"),
+        ('1 "a"', "error: invalid character 'a' after top-level value"),
+        ("1 true", "error: invalid character '%!s(bool=true)' after top-level value"),
+        ("1 [", "error: invalid character '[' after top-level value"),
+        ("1]", "invalid character ']' looking for beginning of value"),
+        ("0x1", "invalid character 'x' looking for beginning of value"),
+        ("1-", "unexpected EOF"),
+        ("{true", "invalid character 't' looking for beginning of object key string"),
+        ("{-1", "invalid character '-' looking for beginning of object key string"),
+        (".5", "invalid character '.' looking for beginning of value"),
+        ("1.x", "invalid character 'x' after decimal point in numeric literal"),
+        ("1e+x", "invalid character 'x' in exponent of numeric literal"),
+        (r'"\u12g4"', r"invalid character 'g' in \u hexadecimal character escape"),
+        ("é", "invalid character 'Ã' looking for beginning of value"),
+        ("\ufeff1", "invalid character 'ï' looking for beginning of value"),
         ("NaN", "invalid character 'N' looking for beginning of value"),
         ("-Infinity", "invalid character 'I' in numeric literal"),
     ],
@@ -54,10 +68,17 @@ def test_what_is_not_json_is_refused_in_the_words_of_opa(text: str, message: str
     assert call("json.is_valid", text) is False
 
 
+def test_a_null_behind_a_document_passes_as_in_opa() -> None:
+    assert call("json.unmarshal", " {}null 1") == {}
+    assert call("json.is_valid", "{}null") is False
+
+
 def test_depth_and_digits_are_bounded() -> None:
     assert "nested deeper" in failure("json.unmarshal", "[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2))
     assert failure("json.unmarshal", "[" * 100_000 + "]" * 100_000) == "exceeded max depth"
     assert failure("json.unmarshal", "1" * 100_000)
+    assert call("json.is_valid", "[" * 9_999 + "]" * 9_999) is True
+    assert call("json.is_valid", "[" * 100_000 + "]" * 100_000) is False
     assert "out of range" in failure("json.unmarshal", "1e99999999999999999999")
 
 
@@ -91,6 +112,8 @@ def test_options_make_it_pretty_unless_they_say_otherwise() -> None:
         ({"foo": 1}, 'operand 2 object contained unknown key "foo"'),
         ({"pretty": 1}, 'operand 2 key "pretty" failed cast to bool'),
         ({"indent": 1}, 'operand 2 key "indent" failed cast to string: operand 0 must be string but got number'),
+        ({"indent": "", "prefix": 1}, 'operand 2 key "prefix" failed cast to string: operand 1 must be string but got number'),
+        ({1: 1}, "operand 2 failed to stringify key 1 at index 0: operand 0 must be string but got number"),
     ],
 )
 def test_other_options_are_refused(options: object, message: str) -> None:

@@ -1,9 +1,13 @@
 """base64, base64url, hex and URL queries: what is accepted, and Go's words for what is not."""
 
+import hashlib
+import hmac
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz.rego.builtins import BUILTINS
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from tests.rego.builtins.as_json import call, failure
 
@@ -39,6 +43,17 @@ def test_what_is_no_utf8_becomes_replacement_characters_byte_by_byte() -> None:
     assert call("hex.decode", "e282") == "\ufffd\ufffd"
 
 
+def test_bytes_that_are_no_utf8_stay_what_they_are_until_they_are_shown() -> None:
+    key = BUILTINS["base64.decode"].call("/wDDqYA=")
+    assert BUILTINS["hex.encode"].call(key) == "ff00c3a980"
+    assert BUILTINS["crypto.sha256"].call(key) == hashlib.sha256(b"\xff\x00\xc3\xa9\x80").hexdigest()
+    assert BUILTINS["crypto.hmac.sha256"].call("x", key) == hmac.new(b"\xff\x00\xc3\xa9\x80", b"x", "sha256").hexdigest()
+    assert BUILTINS["count"].call(key) == 4
+    assert BUILTINS["sprintf"].call("%v", ((key,),)) == r'["\xff\x00é\x80"]'
+    assert BUILTINS["json.marshal"].call(key) == r'"\ufffd\u0000é\ufffd"'
+    assert BUILTINS["regex.replace"].call(key, ".", "x") == "xxxx"
+
+
 def test_is_valid_takes_any_value() -> None:
     assert call("base64.is_valid", 1) is False
     assert call("base64.is_valid", "") is True
@@ -60,7 +75,9 @@ def test_a_query_escapes_all_but_the_unreserved_characters() -> None:
     assert call("urlquery.encode", "a b&c=d/é~*-._+") == "a+b%26c%3Dd%2F%C3%A9~%2A-._%2B"
 
 
-@pytest.mark.parametrize(("text", "part"), [("a%zz", "%zz"), ("%", "%"), ("% 1", "% 1"), ("a+b%2", "%2")])
+@pytest.mark.parametrize(
+    ("text", "part"), [("a%zz", "%zz"), ("%", "%"), ("% 1", "% 1"), ("a+b%2", "%2"), ("%é", "%é"), ("%😀", r"%\xf0\x9f")]
+)
 def test_a_bad_escape_is_quoted(text: str, part: str) -> None:
     assert failure("urlquery.decode", text) == f'invalid URL escape "{part}"'
 
@@ -78,3 +95,4 @@ def test_a_query_object_of_other_values_is_a_type_error() -> None:
 
 def test_semicolons_do_not_separate_query_parameters() -> None:
     assert failure("urlquery.decode_object", "a=1;b=2") == "invalid semicolon separator in query"
+    assert failure("urlquery.decode_object", "%&;") == "invalid semicolon separator in query"

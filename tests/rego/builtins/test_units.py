@@ -60,6 +60,7 @@ def test_units_parse_bytes(text: str, size: int) -> None:
         ("k", "no amount provided"),
         ("5 k", "spaces not allowed in resource strings"),
         ("5x", "unit x not recognized"),
+        ("5XY", "unit Xy not recognized"),
         ("1kb", "unit kb not recognized"),
         ("5.5.5k", "could not parse amount to a number"),
         ("5e1234567", "exponent too large"),
@@ -68,7 +69,7 @@ def test_units_parse_bytes(text: str, size: int) -> None:
     ],
 )
 def test_what_is_no_amount_is_an_error(text: str, message: str) -> None:
-    assert failure("units.parse", text) == f"eval_builtin_error: units.parse: {message}"
+    assert failure("units.parse", text) == f"eval_builtin_error: units.parse: units.parse: {message}"
 
 
 @pytest.mark.parametrize(
@@ -81,4 +82,4 @@ def test_what_is_no_amount_is_an_error(text: str, message: str) -> None:
     ],
 )
 def test_what_is_no_byte_amount_is_an_error(text: str, message: str) -> None:
-    assert failure("units.parse_bytes", text) == f"eval_builtin_error: units.parse_bytes: {message}"
+    assert failure("units.parse_bytes", text) == f"eval_builtin_error: units.parse_bytes: units.parse_bytes: {message}"
