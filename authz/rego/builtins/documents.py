@@ -13,7 +13,8 @@ from typing import Final
 from authz.rego import numbers
 from authz.rego.builtins.json_errors import is_valid, syntax_error
 from authz.rego.builtins.registry import ANY, BOOLEAN, OBJECT, STRING, builtin
-from authz.rego.builtins.yaml_reader import YamlError, yaml_to_value
+from authz.rego.builtins.yaml_reader import yaml_to_value
+from authz.rego.builtins.yaml_scalars import YamlError
 from authz.rego.builtins.yaml_writer import yaml_to_text
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.render import json_text, quote, to_text
@@ -138,7 +139,10 @@ def _paired(document: Document) -> Document:
 
 @builtin("yaml.marshal", ANY, result=STRING)
 def yaml_marshal(value: Value) -> Value:
-    return yaml_to_text(value)
+    try:
+        return yaml_to_text(value)
+    except YamlError as error:
+        raise BuiltinError(f"yaml.marshal: {error}") from None
 
 
 @builtin("yaml.unmarshal", STRING)

@@ -1,48 +1,47 @@
-"""Values to block YAML text, as OPA's YAML library (go-yaml v2) writes it.
+"""Values to block YAML text, as OPA writes it: their JSON, read as YAML, written by go-yaml v2's rules.
 
-Owns key order and quoting; folding and escaping is libyaml's. Reads nothing.
+Owns key order and quoting; folding and escaping is libyaml's.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import cmp_to_key
-from typing import Final, cast
+from typing import Final
 
 import yaml
 
-from authz.rego.builtins.yaml_reader import is_word, resolve
-from authz.rego.values import Boolean, Null, Number, Object, Set, Value, json_key, without_surrogates
+from authz.rego.builtins.yaml_decoder import GoMap, GoValue, decode
+from authz.rego.builtins.yaml_scalars import format_g, resolve
+from authz.rego.render import json_text
+from authz.rego.values import Value
 
 _EMITTER: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_DATE: Final = re.compile(
-    r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2})?)?"
-)
+_INT64: Final = 2**64 - 1  # Go counts in int64, which wraps
+_SIGN: Final = 2**63
 _BASE_60: Final = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 
 
 def yaml_to_text(value: Value) -> str:
-    """Return the value as block YAML with go-yaml's key order and quoting."""
-    events = [yaml.StreamStartEvent(), yaml.DocumentStartEvent(explicit=False), *_events(value)]
+    """Return the value as block YAML. Raises YamlError for text that YAML does not allow."""
+    events = [yaml.StreamStartEvent(), yaml.DocumentStartEvent(explicit=False), *_events(decode(json_text(value)))]
     events += [yaml.DocumentEndEvent(explicit=False), yaml.StreamEndEvent()]
     text: str = yaml.emit(events, Dumper=_EMITTER, allow_unicode=True)
     return text.removesuffix("...\n")
 
 
-def _events(value: Value) -> Iterator[yaml.Event]:
-    if isinstance(value, Object):
+def _events(value: GoValue) -> Iterator[yaml.Event]:
+    if isinstance(value, GoMap):
         yield yaml.MappingStartEvent(None, None, implicit=True, flow_style=not value)
-        pairs = {without_surrogates(json_key(key)): item for key, item in value.items()}
+        pairs = {str(key): item for (_, key), item in value.items()}
         for key in sorted(pairs, key=cmp_to_key(_compare_keys)):
             yield _text_event(key)
             yield from _events(pairs[key])
         yield yaml.MappingEndEvent()
-    elif isinstance(value, (tuple, Set)):
+    elif isinstance(value, list):
         yield yaml.SequenceStartEvent(None, None, implicit=True, flow_style=not value)
-        for item in value.ordered() if isinstance(value, Set) else value:
+        for item in value:
             yield from _events(item)
         yield yaml.SequenceEndEvent()
     elif isinstance(value, str):
@@ -52,41 +51,21 @@ def _events(value: Value) -> Iterator[yaml.Event]:
 
 
 def _text_event(text: str) -> yaml.Event:
-    text = without_surrogates(text)
     style = "|" if "\n" in text else None if _is_plain(text) else '"'
     return yaml.ScalarEvent(None, None, (True, True), text, style=style)
 
 
 def _is_plain(text: str) -> bool:
     """Tell whether the text, unquoted, would be read as itself."""
-    if is_word(text):
-        return False
-    return type(resolve(text)) is str and not _DATE.fullmatch(text) and not _BASE_60.fullmatch(text)
+    return resolve("", text)[0] == "!!str" and not _BASE_60.fullmatch(text)
 
 
-def _scalar_text(value: Value) -> str:
-    if isinstance(value, Null):
+def _scalar_text(value: bool | float | None) -> str:
+    if value is None:
         return "null"
-    if isinstance(value, Boolean):
+    if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int) and -(2**63) <= value < 2**64:
-        return str(value)
-    number = float(cast(Number, value))
-    return json_key(value) if math.isinf(number) else format_g(number)
-
-
-def format_g(number: float) -> str:
-    """Format as Go's `strconv.FormatFloat(number, 'g', -1, 64)`."""
-    digits = Decimal(repr(number)).normalize()
-    exponent = digits.adjusted()
-    if number == 0:
-        return "0"
-    if -4 <= exponent < 6:
-        return f"{digits:f}"
-    sign, figures, _ = digits.as_tuple()
-    mantissa = "".join(map(str, figures))
-    point = f".{mantissa[1:]}" if len(mantissa) > 1 else ""
-    return f"{'-' * sign}{mantissa[0]}{point}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+    return format_g(value) if isinstance(value, float) else str(value)
 
 
 def _compare_keys(left: str, right: str) -> int:
@@ -111,8 +90,9 @@ def _compare_digits(left: str, right: str, index: int) -> int:
         lead = int(bool(left[back:index].strip("0")))
     keys = []
     for text in (left, right):
-        end = index
+        end, number = index, lead
         while end < len(text) and text[end].isdecimal():
+            number = (number * 10 + ord(text[end]) - ord("0")) & _INT64
             end += 1
-        keys.append((int(f"{lead}{text[index:end]}"), end, text[index]))
+        keys.append((number - 2 * (number & _SIGN), end, text[index]))
     return -1 if keys[0] < keys[1] else 1

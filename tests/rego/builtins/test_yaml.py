@@ -25,6 +25,9 @@ from tests.rego.builtins.as_json import call, failure
         ("", None),
         ("---\na\n---\nb", "a"),
         ("!!binary aGVsbG8=", "hello"),
+        ("a: .inf\na: 1", {"a": 1}),
+        ("{1.0: a, 16777217.0: b, .inf: c}", {"1": "a", "1.6777216e+07": "b", ".inf": "c"}),
+        ("[!!timestamp 2001-01-01, +18446744073709551615, '<<']", ["2001-01-01", 18446744073709552000, "<<"]),
     ],
 )
 def test_yaml_means_what_it_means_to_opa(text: str, value: Any) -> None:
@@ -44,6 +47,12 @@ def test_yaml_means_what_it_means_to_opa(text: str, value: Any) -> None:
         ("!!int abc", "yaml: cannot decode !!str `abc` as a !!int"),
         ("a: \x01", "yaml: control characters are not allowed"),
         ("{<<: 1}", "yaml: map merge requires map or sequence of maps as the value"),
+        ("- .nan\n- [", "yaml: line 2: did not find expected node content"),
+        ("a\nb: c", "yaml: line 2: mapping values are not allowed in this context"),
+        ("null: [1, x]", 'unsupported map key of type: %!s(<nil>), key: <nil>, value: []interface {}{1, "x"}'),
+        ("? {a: ~}\n: 1", 'yaml: invalid map key: map[interface {}]interface {}{"a":interface {}(nil)}'),
+        ("!!timestamp x", "yaml: cannot decode !!str `x` as a !!timestamp"),
+        ("!!binary abGk=", "yaml: !!binary value contains invalid base64 data"),
     ],
 )
 def test_what_is_not_yaml_is_refused_in_the_words_of_opa(text: str, message: str) -> None:
@@ -79,6 +88,15 @@ def test_keys_and_numbers_are_written_as_go_yaml_does() -> None:
     assert (
         call("yaml.marshal", [1.5, 1e21, 1e-7, 1234567.5, 2**64]) == "- 1.5\n- 1e+21\n- 1e-07\n- 1.2345675e+06\n- 1.8446744073709552e+19\n"
     )
+
+
+def test_what_yaml_does_not_allow_is_not_written() -> None:
+    assert failure("yaml.marshal", ["\x7f"]) == "yaml: control characters are not allowed"
+
+
+def test_values_are_written_as_yaml_reads_their_json() -> None:
+    assert call("yaml.marshal", ["a\x85b", 10**30, "<<"]) == '- a b\n- 1e+30\n- "<<"\n'
+    assert call("yaml.marshal", {"-1": 1, "-9223372036854775809": 2}) == '"-9223372036854775809": 2\n"-1": 1\n'
 
 
 @given(
