@@ -33,7 +33,7 @@ Float: TypeAlias = tuple[int, int]
 NUMBERS: Final = (int, Decimal)
 """The classes of numbers, for isinstance."""
 
-_INDEX: Final = re.compile(r"-?[0-9]+(\.0*)?\Z")
+_INDEX: Final = re.compile(r"([-+]?)(([0-9]*)(?:\.0*)?)\Z")
 _LITERAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 
 
@@ -71,8 +71,15 @@ def as_index(number: Number) -> int | None:
     """
     if isinstance(number, int):
         return number if -(1 << 63) <= number < 1 << 63 else None
-    text = number_text(number)
-    return as_index(int(number)) if len(text.removeprefix("-")) <= MAX_INDEX_LENGTH and _INDEX.match(text) else None
+    return index_of(number_text(number))
+
+
+def index_of(text: str) -> int | None:
+    """Return the position that a text names, None if it names none."""
+    found = _INDEX.match(text)
+    if found is None or not 0 < len(found[2]) <= MAX_INDEX_LENGTH:
+        return None
+    return as_index(int(found[1] + (found[3] or "0")))
 
 
 def float_as_int(number: Number) -> int | None:

@@ -174,16 +174,45 @@ def test_json_patch_applies_operations(document: object, operations: object, exp
         ({"a": {2}}, add(["a", 3], 4), "set key 3 does not equal value to be inserted 4"),
         ({"a": 1}, {"op": "frob", "path": "a"}, "unrecognized op: 'frob'"),
         ({"a": 1}, {"path": "a"}, "missing required attribute 'op'"),
-        ({"a": 1}, {"op": 1, "path": "a"}, "attribute 'op' must be a string"),
+        ({"a": 1}, {"op": 1, "path": "a"}, "attribute 'op' must be a string but found: number"),
+        ({"a": 1}, {"op": "frob"}, "missing required attribute 'path'"),
+        ({"a": [2]}, {"op": "test", "path": "a/1"}, "path 1 does not exist in array term [2]"),
+        ({"a": {2}}, {"op": "test", "path": "a/b"}, "path b does not exist in set term {2}"),
+        ({"a": {}}, {"op": "test", "path": "a/b/c"}, 'path "b" does not exist in object term {}'),
+        ({"a": "x"}, {"op": "test", "path": "a/b"}, 'expected composite type for path "b", found value: "x" (type: ast.String)'),
+        ([1], {"op": "replace", "path": "2"}, "index for array delete out of bounds"),
+        ([1], {"op": "replace", "path": "0"}, "missing required attribute 'value'"),
+        ([1], {"op": "remove", "path": ["a"]}, "invalid string for indexing"),
+        ([1], {"op": "remove", "path": [1.5]}, "invalid number type for indexing"),
+        ([1], {"op": "remove", "path": [None]}, "invalid type for indexing"),
         ({"a": 1}, {"op": "test", "path": "a", "value": 2}, "value from EditTree != patch value.\n\nExpected: 2\n\nFound: 1"),
-        ({"a": {"b": 1}}, {"op": "move", "from": "a", "path": "a/c"}, 'path "a" does not exist in {}'),
-        (1, add("a", 1), "expected composite type, found value: 1"),
+        ({"a": {"b": 1}}, {"op": "move", "from": "a", "path": "a/c"}, 'cannot unfold the already deleted composite node for key "a"'),
+        (1, add("a", 1), "expected composite type, found value: 1 (type: ast.Number)"),
         ({"a": 1}, {"op": "remove", "path": ""}, "the document was removed"),
         ({}, 1, "must be an array of JSON-Patch objects, but at least one element is not an object"),
     ],
 )
 def test_json_patch_fails_as_a_whole(document: object, operation: object, message: str) -> None:
     assert failure("json.patch", document, [operation]) == f"eval_builtin_error: json.patch: {message}"
+
+
+def test_a_path_of_another_kind_is_a_type_error() -> None:
+    wanted = "one of {set, array} containing string paths or array of path segments"
+    message = f"eval_type_error: json.patch: operand 2 must be {wanted} but got number"
+    assert failure("json.patch", {}, [{"op": "frob", "path": 1}]) == message
+
+
+def test_operations_see_what_those_before_them_did() -> None:
+    operations = [add("a/0", {"x": 1}), add("a/0/y", 2), {"op": "copy", "from": "a/0", "path": "b"}, {"op": "remove", "path": "a/0/x"}]
+    assert call("json.patch", {"a": [3]}, operations) == value({"a": [{"y": 2}, 3], "b": {"x": 1, "y": 2}})
+    assert failure("json.patch", {"a": 1}, [{"op": "remove", "path": "a"}] * 2).endswith('already deleted scalar node for key "a"')
+
+
+def test_many_operations_on_a_large_document_take_no_longer_than_on_a_small_one() -> None:
+    document = {str(key): [key] for key in range(50_000)}
+    result = call("json.patch", document, [add(f"{key}/0", "x") for key in range(5_000)])
+    assert result["4999"] == ("x", 4999)
+    assert result["5000"] == (5000,)
 
 
 def test_a_patch_cannot_double_a_document_without_end() -> None:
