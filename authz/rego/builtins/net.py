@@ -6,21 +6,25 @@ decision must not wait for the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, summarize_address_range
 from typing import Final, TypeAlias, Union
 
-from authz.rego.builtins.registry import ANY, ARRAY, BOOLEAN, SET, STRING, builtin, operand_error
+from authz.rego.builtins.registry import ANY, BOOLEAN, SET, STRING, builtin, operand_error
 from authz.rego.errors import BuiltinError
 from authz.rego.values import Object, Set, Value
 
 MAX_EXPANDED: Final = 65_536
 """Addresses that one net.cidr_expand may yield (an IPv4 /16)."""
 
+MAX_PAIRS: Final = 250_000
+"""Pairs that one net.cidr_contains_matches may look at."""
+
 _PARSED_CIDRS: Final = 4_096
 _PREFIX_DIGITS: Final = 64
 _MAPPED_BITS: Final = 96
+_LOWEST: Final = (0, 0xFFFF << 32)  # `::` and 0.0.0.0, before which there is nothing
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 
 Address: TypeAlias = Union[IPv4Address, IPv6Address]
@@ -89,35 +93,44 @@ def network_of(text: str) -> Network:
     return IPv4Network(address) if isinstance(address, IPv4Address) else IPv6Network(address)
 
 
-def contains(outer: Network, inner: Network) -> bool:
-    """Tell whether all addresses of `inner` are in `outer`; families do not mix."""
-    return outer.version == inner.version and outer.supernet_of(inner)  # type: ignore[arg-type]
+@lru_cache(_PARSED_CIDRS)
+def _block(text: str, *, is_cidr: bool) -> tuple[int, int, int]:
+    """Return family, first and last address of a network or, unless it has to be a CIDR, of a single address. Raises NetworkError."""
+    network = parse_cidr(text) if is_cidr else network_of(text)
+    return network.version, int(network.network_address), int(network.broadcast_address)
 
 
-def _checked(name: str, check: Callable[[], bool]) -> bool:
+def _checked(name: str, operand: Value, *, is_cidr: bool) -> tuple[int, int, int]:
+    """Return an operand's block; errors call every operand the first, as OPA does."""
+    if type(operand) is not str:
+        raise operand_error(name, 1, STRING, operand)
     try:
-        return check()
+        return _block(operand, is_cidr=is_cidr)
     except NetworkError as error:
         raise BuiltinError(f"{name}: {error}") from None
 
 
-@builtin("net.cidr_contains", STRING, STRING, result=BOOLEAN)
-def cidr_contains(cidr: str, other: str) -> bool:
-    return _checked("net.cidr_contains", lambda: contains(parse_cidr(cidr), network_of(other)))
+def _contains(name: str, cidr: Value, other: Value) -> bool:
+    version, first, last = _checked(name, cidr, is_cidr=True)
+    other_version, other_first, other_last = _checked(name, other, is_cidr=False)
+    return version == other_version and first <= other_first and other_last <= last
 
 
-@builtin("net.cidr_overlap", STRING, STRING, result=BOOLEAN, deprecated=True)
-def cidr_overlap(cidr: str, other: str) -> bool:
-    return _checked("net.cidr_overlap", lambda: contains(parse_cidr(cidr), network_of(other)))
+@builtin("net.cidr_contains", ANY, ANY, result=BOOLEAN)
+def cidr_contains(cidr: Value, other: Value) -> bool:
+    return _contains("net.cidr_contains", cidr, other)
 
 
-@builtin("net.cidr_intersects", STRING, STRING, result=BOOLEAN)
-def cidr_intersects(left: str, right: str) -> bool:
-    def intersects() -> bool:
-        one, other = parse_cidr(left), parse_cidr(right)
-        return contains(one, other) or contains(other, one)
+@builtin("net.cidr_overlap", ANY, ANY, result=BOOLEAN, deprecated=True)
+def cidr_overlap(cidr: Value, other: Value) -> bool:
+    return _contains("net.cidr_overlap", cidr, other)
 
-    return _checked("net.cidr_intersects", intersects)
+
+@builtin("net.cidr_intersects", ANY, ANY, result=BOOLEAN)
+def cidr_intersects(left: Value, right: Value) -> bool:
+    version, first, last = _checked("net.cidr_intersects", left, is_cidr=True)
+    other_version, other_first, other_last = _checked("net.cidr_intersects", right, is_cidr=True)
+    return version == other_version and first <= other_last and other_first <= last
 
 
 @builtin("net.cidr_is_valid", ANY, result=BOOLEAN)
@@ -141,21 +154,22 @@ def cidr_expand(cidr: str) -> Value:
 
 @builtin("net.cidr_contains_matches", ANY, ANY, result=SET)
 def cidr_contains_matches(cidrs: Value, others: Value) -> Value:
+    """Return the names of every network and every network or address in it, looked at pair by pair."""
     name = "net.cidr_contains_matches"
-    outers = [(key, _matched(text, parse_cidr)) for key, text in _entries(name, 1, cidrs)]
-    inners = [(key, _matched(text, network_of)) for key, text in _entries(name, 2, others)]
-    return Set((left, right) for left, outer in outers for right, inner in inners if contains(outer, inner))
+    found: set[Value] = set()
+    pairs = 0
+    for key, cidr in _entries(name, 1, cidrs):
+        for other_key, other in _entries(name, 2, others):
+            pairs += 1
+            if pairs > MAX_PAIRS:
+                raise BuiltinError(f"{name}: more than {MAX_PAIRS} pairs")
+            if _contains(name, cidr, other):
+                found.add((key, other_key))
+    return Set(found)
 
 
-def _matched(text: str, parse: Callable[[str], Network]) -> Network:
-    try:
-        return parse(text)
-    except NetworkError as error:
-        raise BuiltinError(f"net.cidr_contains_matches: {error}") from None
-
-
-def _entries(name: str, position: int, operand: Value) -> Iterator[tuple[Value, str]]:
-    """Yield each entry's name in the result and its text: a set's members name themselves.
+def _entries(name: str, position: int, operand: Value) -> Iterator[tuple[Value, Value]]:
+    """Yield each entry's name in the result and its network: a set's members name themselves.
 
     An operand that is no text and no collection has no entries (OPA's behaviour).
     """
@@ -170,36 +184,62 @@ def _entries(name: str, position: int, operand: Value) -> Iterator[tuple[Value, 
         pairs = enumerate(operand)
     for key, member in pairs:
         text = member[0] if type(member) is tuple and member else member
-        if type(text) is not str:
-            if text is not member:
-                raise operand_error(name, position, STRING, text)
+        if text is member and type(text) is not str:
             raise BuiltinError(f"{name}: operand {position}: element must be string or non-empty array")
         yield key, text
 
 
-@builtin("net.cidr_merge", (ARRAY, SET), result=SET)
+@builtin("net.cidr_merge", ANY, result=SET)
 def cidr_merge(cidrs: Value) -> Value:
-    members = cidrs if isinstance(cidrs, (tuple, Set)) else ()
-    networks: list[IPv6Network] = []
-    for member in members:
+    if not isinstance(cidrs, (tuple, Set)):
+        raise BuiltinError("net.cidr_merge: operand must be an array")
+    ranges: list[_Range] = []
+    for member in cidrs.ordered() if isinstance(cidrs, Set) else cidrs:
         if type(member) is not str:
             raise BuiltinError("net.cidr_merge: element must be string")
-        networks.append(_mapped(_merged_network(member)))
-    return Set(str(_unmapped(network)) for network in collapse_addresses(networks))
+        text, network = _merged_network(member)
+        ranges.append((int(network.broadcast_address), int(network.network_address), text))
+    return Set(text for merged in _merged(ranges) for text in _range_texts(merged))
 
 
-def _merged_network(text: str) -> Network:
-    """Return the network; an IPv4 address alone has the prefix of its historic class (Go's DefaultMask)."""
-    try:
-        return parse_cidr(text)
-    except NetworkError as error:
-        address = parse_address(text)
-        if isinstance(address, IPv6Address):
-            raise BuiltinError("net.cidr_merge: IPv6 invalid: needs prefix length") from None
-        if address is None:
-            raise BuiltinError(f"net.cidr_merge: {error}") from None
+_Range: TypeAlias = tuple[int, int, str]
+"""The last and the first address of a range, and its text, which is "" for what was merged of several."""
+
+
+def _merged(ranges: list[_Range]) -> list[_Range]:
+    """Join ranges that overlap or touch, as OPA does: from the end, each with the one before it."""
+    merged = sorted(ranges)
+    for at in range(len(merged) - 1, 0, -1):
+        last, first, _ = merged[at]
+        previous_last, previous_first, _ = merged[at - 1]
+        if first - (first not in _LOWEST) <= previous_last:
+            merged[at - 1 :] = [(last, min(first, previous_first), ""), *merged[at + 1 :]]
+    return merged
+
+
+def _range_texts(merged: _Range) -> Iterator[str]:
+    last, first, text = merged
+    if text:
+        yield text
+    else:
+        for network in summarize_address_range(IPv6Address(first), IPv6Address(last)):
+            yield str(_unmapped(network))
+
+
+def _merged_network(text: str) -> tuple[str, IPv6Network]:
+    """Return the network and its text; an IPv4 address alone has the prefix of its historic class (Go's DefaultMask)."""
+    address = parse_address(text)
+    if isinstance(address, IPv6Address):
+        raise BuiltinError("net.cidr_merge: IPv6 invalid: needs prefix length")
+    if address is not None:
         first = address.packed[0]
-        return IPv4Network((address, 8 if first < 0x80 else 16 if first < 0xC0 else 24), strict=False)
+        prefix = 8 if first < 0x80 else 16 if first < 0xC0 else 24
+        return f"{address}/{prefix}", _mapped(IPv4Network((address, prefix), strict=False))
+    try:
+        network = parse_cidr(text)
+    except NetworkError as error:
+        raise BuiltinError(f"net.cidr_merge: {error}") from None
+    return str(network), _mapped(network)
 
 
 @builtin("net.lookup_ip_addr", STRING, result=SET, deterministic=False)
@@ -208,6 +248,9 @@ def lookup_ip_addr(name: str) -> Value:
     address = parse_address(name)
     if address is not None:
         return Set([str(address)])
+    literal, percent, zone = name.partition("%")
+    if zone and isinstance(parse_address(literal), IPv6Address):
+        return Set([f"{parse_address(literal)}{percent}{zone}"])
     if name.rstrip(".").lower() == "localhost":
         return Set(_LOOPBACK)
     raise BuiltinError("net.lookup_ip_addr: names are not resolved while deciding")

@@ -80,7 +80,20 @@ def test_an_entry_is_a_string_or_starts_with_one() -> None:
     message = "operand 2: element must be string or non-empty array"
     assert failure("net.cidr_contains_matches", ["1.1.1.0/24"], ["1.1.1.1", 1]) == message
     assert failure("net.cidr_contains_matches", ["1.1.1.0/24"], [[]]) == message
-    assert failure("net.cidr_contains_matches", [[1]], []) == "operand 1 must be string but got number"
+    assert failure("net.cidr_contains_matches", [[1]], ["x"]) == "operand 1 must be string but got number"
+    assert failure("net.cidr_contains_matches", ["1.1.1.0/24"], [[1]]) == "operand 1 must be string but got number"
+    assert call("net.cidr_contains_matches", [[1]], []) == []
+
+
+def test_pairs_are_bounded() -> None:
+    cidrs = [f"10.{number // 256}.{number % 256}.0/24" for number in range(600)]
+    assert "more than" in failure("net.cidr_contains_matches", cidrs, cidrs)
+
+
+def test_every_operand_is_called_the_first_as_in_opa() -> None:
+    assert failure("net.cidr_contains", "10.0.0.0/8", 1) == "operand 1 must be string but got number"
+    assert failure("net.cidr_contains", "x", 1) == "invalid CIDR address: x"
+    assert failure("net.cidr_intersects", "10.0.0.0/8", None) == "operand 1 must be string but got null"
 
 
 def test_expansion_includes_both_ends_and_is_bounded() -> None:
@@ -96,6 +109,9 @@ def test_expansion_includes_both_ends_and_is_bounded() -> None:
         (["192.0.2.112/30", "192.0.2.116/31", "192.0.2.118/31"], ["192.0.2.112/29"]),
         (["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"], ["10.0.0.1/32", "10.0.0.2/31"]),
         (["192.0.128.0", "192.0.129.0"], ["192.0.128.0/23"]),
+        (["10.0.0.1"], ["10.0.0.1/8"]),
+        (["10.0.0.1", "10.0.0.2"], ["10.0.0.0/8"]),
+        (["::/8", "127.0.0.1/25"], ["::/8"]),
         (["::/0", "fe80::1/128"], ["::/0"]),
         (["0.0.0.0/0", "::/0"], ["::/0"]),
         (["fe80::/120", "192.0.2.0/24"], ["192.0.2.0/24", "fe80::/120"]),
@@ -112,10 +128,12 @@ def test_networks_merge_to_the_fewest(cidrs: list[str], merged: list[str]) -> No
 )
 def test_what_cannot_merge_is_refused(member: Any, message: str) -> None:
     assert failure("net.cidr_merge", [member]) == message
+    assert failure("net.cidr_merge", "10.0.0.0/8") == "operand must be an array"
 
 
 def test_only_literal_addresses_are_looked_up() -> None:
     assert call("net.lookup_ip_addr", "10.0.0.0") == ["10.0.0.0"]
     assert call("net.lookup_ip_addr", "::ffff:1.2.3.4") == ["1.2.3.4"]
+    assert call("net.lookup_ip_addr", "FE80::1%eth0") == ["fe80::1%eth0"]
     assert call("net.lookup_ip_addr", "localhost") == ["127.0.0.1", "::1"]
     assert failure("net.lookup_ip_addr", "example.com") == "names are not resolved while deciding"
