@@ -32,6 +32,7 @@ from authz.rego.builtins import (
     templates,
     types,
     units,
+    uri,
     uuid,
     x509,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "templates",
     "types",
     "units",
+    "uri",
     "uuid",
     "x509",
 ]

@@ -35,7 +35,8 @@ def verify_schema(schema: Value) -> Value:
 def match_schema(document: Value, schema: Value) -> Value:
     """Return whether the document fits the schema, with everything that does not."""
     try:
-        findings = check(_schema(schema), _document(document))
+        checked = _document(document)
+        findings = check(_schema(schema), checked)
     except (SchemaError, CheckError, ValueError) as error:
         raise BuiltinError(f"json.match_schema: {error}") from None
     return (boolean(not findings), tuple(map(_described, findings)))

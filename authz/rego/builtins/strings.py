@@ -87,6 +87,14 @@ def split(text: str, separator: str) -> tuple[str, ...]:
     return tuple(text.split(separator)) if separator else tuple(text)
 
 
+@builtin("strings.split_n", STRING, STRING, INDEX, result=ARRAY)
+def split_n(text: str, separator: str, limit: int) -> tuple[str, ...]:
+    """Return the first `limit` parts, or the last ones if it is negative."""
+    if limit < 0:
+        return split(text, separator)[limit:]
+    return split(text, separator)[:limit] if len(text) < limit or not separator else tuple(text.split(separator, limit)[:limit])
+
+
 @builtin("concat", STRING, (SET, ARRAY), result=STRING, checks_itself=True)
 def concat(separator: str, parts: tuple[Value, ...] | Set) -> str:
     if type(separator) is not str:

@@ -124,3 +124,21 @@ def test_the_empty_string_is_found_around_every_byte() -> None:
     assert to_json(call("replace", "aé", "", "-")) == "-a-\ufffd-\ufffd-"
     assert to_json(call("strings.replace_n", {"": "-", "b": "c"}, "béb")) == "-c-\ufffd-\ufffd-c-"
     assert call("replace", "é", "", "") == "é"
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "limit", "parts"),
+    [
+        ("a.b.c", ".", 2, ("a", "b")),
+        ("a.b.c", ".", 9, ("a", "b", "c")),
+        ("a.b.c", ".", -2, ("b", "c")),
+        ("a.b.c", ".", -9, ("a", "b", "c")),
+        ("a.b.c", ".", 0, ()),
+        ("abc", "", 2, ("a", "b")),
+        ("abc", "", -1, ("c",)),
+        ("", "", 1, ()),
+        ("", ".", 2**63 - 1, ("",)),
+    ],
+)
+def test_split_n_takes_parts_from_either_end(text: str, separator: str, limit: int, parts: tuple[str, ...]) -> None:
+    assert call("strings.split_n", text, separator, limit) == parts
