@@ -238,9 +238,20 @@ def from_float(value: Float, bits: int = MANTISSA_BITS) -> Number:
     return spelled(Decimal(f"{sign}{digits}E{scale}"), sign + _go_text(str(digits), scale))
 
 
+def go_text(number: Number) -> str:
+    """Return the number's binary float as Go's `%v` writes it: six places before the point at most."""
+    mantissa, exponent = to_float(number)
+    if mantissa == 0:
+        return "0"
+    digits, scale = _shortest(abs(mantissa), exponent, MANTISSA_BITS)
+    return ("-" if mantissa < 0 else "") + _go_text(str(digits), scale)
+
+
 def _go_text(digits: str, scale: int) -> str:
     """Return digits * 10**scale as Go's `%g` writes it: with an exponent of two digits where that is below -4 or above 5."""
     exponent = len(digits) - 1 + scale
+    if scale >= 0 and exponent < 6:
+        return digits + "0" * scale
     if -5 < exponent < 6:
         padded = digits.rjust(1 - scale, "0")
         return f"{padded[:scale]}.{padded[scale:]}"

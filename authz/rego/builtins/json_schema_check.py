@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 
 from authz.rego.builtins.json_schema_formats import has_format
+from authz.rego.builtins.json_schema_keywords import plain_json
 from authz.rego.builtins.json_schema_parser import Schema
 from authz.rego.builtins.regex import contains
-from authz.rego.numbers import NUMBERS
-from authz.rego.render import json_text
-from authz.rego.values import MAX_DEPTH, Number, Object, Value, from_json, number_text, to_json, type_name
+from authz.rego.numbers import NUMBERS, go_text
+from authz.rego.values import MAX_DEPTH, Number, Object, Value, type_name
 
 MAX_STEPS: Final = 100_000
 """Pairs of a schema and a value that are looked at: alternatives within alternatives could make any number."""
@@ -44,7 +44,7 @@ class Result:
         self.score = 0
 
     def add(self, kind: str, path: tuple[str, ...], text: str) -> None:
-        self.findings.append(Finding(kind, ".".join(path) or _ROOT, text))
+        self.findings.append(Finding(kind, ".".join(path) if path else _ROOT, text))
         self.score -= 2
 
     def merge(self, other: Result) -> None:
@@ -246,23 +246,20 @@ def _best(results: list[Result]) -> Result:
 
 
 def _common(result: Result, schema: Schema, value: Value, path: tuple[str, ...]) -> None:
-    where = ".".join(path) or _ROOT
-    if schema.const is not None and value != schema.const:
-        result.add("const", path, f"{where} does not match: {_shown(schema.const)}")
-    if schema.enum is not None and value not in schema.enum:
-        result.add("enum", path, f"{where} must be one of the following: {', '.join(map(_shown, schema.enum))}")
+    where = ".".join(path) if path else _ROOT
+    text = plain_json(value) if schema.const is not None or schema.enum is not None else ""
+    if schema.const is not None and text != schema.const:
+        result.add("const", path, f"{where} does not match: {schema.const}")
+    if schema.enum is not None and text not in schema.enum:
+        result.add("enum", path, f"{where} must be one of the following: {', '.join(schema.enum)}")
     if schema.format and isinstance(value, str) and not has_format(schema.format, value):
         result.add("format", path, f"Does not match format '{schema.format}'")
     result.score += 1
 
 
-def _shown(value: Value) -> str:
-    return json_text(from_json(to_json(value)))
-
-
 def _unique(result: Result, items: tuple[Value, ...], path: tuple[str, ...]) -> None:
-    seen: dict[Value, int] = {}
-    for index, item in enumerate(items):
+    seen: dict[str, int] = {}
+    for index, item in enumerate(map(plain_json, items)):
         if item in seen:
             result.add("unique", path, f"array items[{seen[item]},{index}] must be unique")
         seen[item] = index
@@ -271,15 +268,15 @@ def _unique(result: Result, items: tuple[Value, ...], path: tuple[str, ...]) -> 
 def _number(result: Result, schema: Schema, value: Number, path: tuple[str, ...]) -> None:
     bounds = schema.bounds
     if "multipleOf" in bounds and not _is_multiple(value, bounds["multipleOf"]):
-        result.add("multiple_of", path, f"Must be a multiple of {number_text(bounds['multipleOf'])}")
+        result.add("multiple_of", path, f"Must be a multiple of {go_text(bounds['multipleOf'])}")
     if "maximum" in bounds and value > bounds["maximum"]:
-        result.add("number_lte", path, f"Must be less than or equal to {number_text(bounds['maximum'])}")
+        result.add("number_lte", path, f"Must be less than or equal to {go_text(bounds['maximum'])}")
     if "exclusiveMaximum" in bounds and value >= bounds["exclusiveMaximum"]:
-        result.add("number_lt", path, f"Must be less than {number_text(bounds['exclusiveMaximum'])}")
+        result.add("number_lt", path, f"Must be less than {go_text(bounds['exclusiveMaximum'])}")
     if "minimum" in bounds and value < bounds["minimum"]:
-        result.add("number_gte", path, f"Must be greater than or equal to {number_text(bounds['minimum'])}")
+        result.add("number_gte", path, f"Must be greater than or equal to {go_text(bounds['minimum'])}")
     if "exclusiveMinimum" in bounds and value <= bounds["exclusiveMinimum"]:
-        result.add("number_gt", path, f"Must be greater than {number_text(bounds['exclusiveMinimum'])}")
+        result.add("number_gt", path, f"Must be greater than {go_text(bounds['exclusiveMinimum'])}")
     result.score += 1
 
 

@@ -5,11 +5,11 @@ Owns what is a date, an address, a URI and so on. A format that is not known ask
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final
 
 from authz.rego.builtins import go_time
+from authz.rego.builtins.go_url import Url, UrlError, parse_url
 from authz.rego.builtins.net import parse_address
 from authz.rego.builtins.regex import compiled, contains
 from authz.rego.builtins.regex_syntax import PatternError
@@ -35,10 +35,6 @@ _STEPS: Final = r"(?:/(?:[^~/\n]|~0|~1)*)*"
 _is_hostname: Final = _whole(rf"{_LABEL}(?:\.{_LABEL})*")
 _is_email: Final = _whole(rf"\s*(?:{_ADDRESS}|(?:(?:{_ATOM}|{_QUOTED}|\.)\s*)*<{_ADDRESS}>)\s*")
 _is_balanced: Final = _whole(r"(?:[^{]*(?:\{[^}]*\})?)*")
-_is_port: Final = _whole(":[0-9]*")
-_SCHEME: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:")
-_BAD_ESCAPE: Final = re.compile(r"%(?![0-9a-fA-F]{2})")
-_AUTHORITY: Final = re.compile(r"//([^/?#]*)")
 
 
 def _parses(layout: str, text: str) -> bool:
@@ -65,30 +61,22 @@ def _is_ipv6(text: str) -> bool:
     return ":" in text and "%" not in text and parse_address(text) is not None
 
 
-def _is_reference(text: str) -> bool:
-    """Return whether Go's url.Parse takes the text, and it has no backslash."""
-    if "\\" in text or any(char < " " or char == "\x7f" for char in text) or _BAD_ESCAPE.search(text.partition("?")[0]):
-        return False
-    scheme = _SCHEME.match(text)
-    rest = text[scheme.end() :] if scheme else text
-    if not scheme and ":" in re.split("[/?#]", rest, maxsplit=1)[0]:
-        return False
-    authority = _AUTHORITY.match(rest)
-    return authority is None or not (" " in authority[1] or _has_bad_port(authority[1]))
-
-
-def _has_bad_port(authority: str) -> bool:
-    host = authority.rpartition("@")[2]
-    port = host.rpartition("]")[2] if host.startswith("[") else host[host.find(":") :] if ":" in host else ""
-    return bool(port) and not _is_port(port)
+def _url(text: str) -> Url | None:
+    """Return the URL that Go takes the text for; none with a backslash."""
+    try:
+        return None if "\\" in text else parse_url(text)
+    except UrlError:
+        return None
 
 
 def _is_uri(text: str) -> bool:
-    return _SCHEME.match(text) is not None and _is_reference(text)
+    url = _url(text)
+    return url is not None and url.scheme != ""
 
 
 def _is_template(text: str) -> bool:
-    return _is_reference(text) and _is_balanced(re.split("[?#]", text, maxsplit=1)[0])
+    url = _url(text)
+    return url is not None and _is_balanced(url.path)
 
 
 def _is_regex(text: str) -> bool:
@@ -109,9 +97,9 @@ _CHECKS: Final[dict[str, Callable[[str], bool]]] = {
     "ipv4": _is_ipv4,
     "ipv6": _is_ipv6,
     "uri": _is_uri,
-    "uri-reference": _is_reference,
+    "uri-reference": lambda text: _url(text) is not None,
     "iri": _is_uri,
-    "iri-reference": _is_reference,
+    "iri-reference": lambda text: _url(text) is not None,
     "uri-template": _is_template,
     "uuid": _whole(r"[a-fA-F0-9]{8}-(?:[a-fA-F0-9]{4}-){3}[a-fA-F0-9]{12}"),
     "regex": _is_regex,

@@ -6,16 +6,20 @@ raises SchemaError. Knows nothing of references and of what is validated.
 
 from __future__ import annotations
 
+import math
 from typing import Final, NoReturn
 
 from authz.rego.builtins.regex import Regex, compiled
 from authz.rego.builtins.regex_syntax import PatternError
-from authz.rego.numbers import NUMBERS, as_int
-from authz.rego.values import Boolean, Number, Object, Value
+from authz.rego.builtins.yaml_scalars import json_number
+from authz.rego.numbers import NUMBERS, as_index, parse
+from authz.rego.render import json_text
+from authz.rego.values import Boolean, Number, Object, Value, number_text
 
 ANY_DRAFT: Final = 99
 """No draft is named: keywords of all drafts count, and the older meanings too."""
 
+_INT_LENGTH: Final = 20
 _TYPES: Final = ("array", "boolean", "integer", "number", "null", "object", "string")
 
 
@@ -95,7 +99,7 @@ def counts(document: Object, least: str, most: str, *, ordered: bool = True) -> 
         value = document.get(key)
         if value is None:
             continue
-        number = as_int(value) if isinstance(value, NUMBERS) else None
+        number = _integer(value)
         if number is None:
             raise SchemaError(f"{key} must be of an integer")
         if number < 0:
@@ -104,6 +108,12 @@ def counts(document: Object, least: str, most: str, *, ordered: bool = True) -> 
     if ordered and len(counts) == 2 and counts[least] > counts[most]:
         raise SchemaError(f"{least} cannot be greater than {most}")
     return counts
+
+
+def _integer(value: Value) -> int | None:
+    """Return a number that is written as an integer of 64 bits."""
+    text = number_text(value) if isinstance(value, NUMBERS) else ""
+    return as_index(int(text)) if text.removeprefix("-").isdecimal() and len(text) <= _INT_LENGTH else None
 
 
 def pattern(document: Object) -> Regex | None:
@@ -135,10 +145,27 @@ def required(document: Object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def enum(document: Object) -> tuple[Value, ...] | None:
+def enum(document: Object) -> tuple[str, ...] | None:
+    """Return the values that are allowed, as their JSON."""
     if "enum" not in document:
         return None
-    values = array(document, "enum")
+    values = tuple(map(plain_json, array(document, "enum")))
     if len(set(values)) < len(values):
         raise SchemaError("enum items must be unique")
     return values
+
+
+def plain_json(value: Value) -> str:
+    """Return the value's JSON with its numbers as doubles: what gojsonschema compares."""
+    return json_text(_with_doubles(value))
+
+
+def _with_doubles(value: Value) -> Value:
+    if isinstance(value, NUMBERS):
+        number = float(value)
+        if math.isinf(number):
+            raise SchemaError(f"json: cannot unmarshal number {number_text(value)} into Go value of type float64")
+        return parse(json_number(number))
+    if isinstance(value, Object):
+        return Object((key, _with_doubles(item)) for key, item in value.items())
+    return tuple(map(_with_doubles, value)) if isinstance(value, tuple) else value

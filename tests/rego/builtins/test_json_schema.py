@@ -166,8 +166,8 @@ def test_formats(name: str, right: list[str], wrong: list[str]) -> None:
         ({"$ref": "#/a/x", "a": 1}, "Invalid token reference 'x'"),
         ({"$ref": "#/a", "a": 1}, "Valid Schema must be of type object"),
         ({"$ref": "x.json"}, "Reference /x.json must be canonical"),
-        ({"$ref": "http://example.com/x.json"}, "remote reference loading disabled"),
-        ({"$ref": "file:///etc/passwd"}, "remote reference loading disabled"),
+        ({"$ref": "http://example.com/x.json"}, "remote reference loading disabled: http://example.com/x.json"),
+        ({"$ref": "file:///etc/passwd"}, "remote reference loading disabled: file:///etc/passwd"),
         ("{", "invalid JSON string"),
         ([], "schema is invalid"),
         (1, "wrong type, expected string or object"),
@@ -176,6 +176,42 @@ def test_formats(name: str, right: list[str], wrong: list[str]) -> None:
 def test_what_is_no_schema_is_refused_in_opas_words(schema: Any, message: str) -> None:
     assert call("json.verify_schema", schema) == [False, f"jsonschema: {message}"]
     assert failure("json.match_schema", {}, schema) == message
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ('{"minLength": 2.0}', "minLength must be of an integer"),
+        ('{"maxItems": 99999999999999999999}', "maxItems must be of an integer"),
+        ('{"$id": "%zz"}', 'parse "%zz": invalid URL escape "%zz"'),
+        ('{"$ref": "x", "$id": "http://a/b"}', "remote reference loading disabled: http://a/x"),
+        ('{"allOf": [{"$id": "#a"}, {"$id": "#a"}]}', 'Reference already exists: "#a"'),
+        ('{"enum": [1e999]}', "json: cannot unmarshal number 1e999 into Go value of type float64"),
+    ],
+)
+def test_the_text_of_a_schema_counts(schema: str, message: str) -> None:
+    assert call("json.verify_schema", schema) == [False, f"jsonschema: {message}"]
+
+
+def test_equal_schemas_that_are_written_differently_are_told_apart() -> None:
+    assert call("json.verify_schema", {"minLength": 2}) == [True, None]
+    assert call("json.verify_schema", {"minLength": 2.0}) == [False, "jsonschema: minLength must be of an integer"]
+
+
+@pytest.mark.parametrize(
+    ("document", "schema", "text"),
+    [
+        (1, {"minimum": 10000000}, "Must be greater than or equal to 1e+07"),
+        (1, {"const": 1e30}, "k does not match: 1e+30"),
+        (1, {"enum": ["<", 0.1]}, 'k must be one of the following: "\\u003c", 0.1'),
+    ],
+)
+def test_bounds_and_values_are_shown_as_go_shows_them(document: Any, schema: Any, text: str) -> None:
+    assert [each for _, _, each in findings(document, schema)] == [text]
+
+
+def test_a_reference_beside_other_keywords_hides_none_of_their_mistakes() -> None:
+    assert call("json.verify_schema", {"$ref": "#", "minLength": "x"}) == [False, "jsonschema: minLength must be of an integer"]
 
 
 def test_drafts_have_the_keywords_of_their_time() -> None:
