@@ -35,6 +35,7 @@ from authz.rego.builtins import (
     uri,
     uuid,
     x509,
+    x509_keypair,
 )
 from authz.rego.builtins.registry import BUILTINS, Builtin, EvalContext
 
@@ -76,4 +77,5 @@ __all__ = [
     "uri",
     "uuid",
     "x509",
+    "x509_keypair",
 ]

@@ -105,14 +105,14 @@ def json_is_valid(text: Value) -> bool:
 
 def value_of_json(text: str) -> Value:
     """Parse JSON with exact numbers. Raises ValueError with Go's text for what is not JSON."""
-    text = without_surrogates(text)
+    written, text = text, without_surrogates(text)
     parse_int = numbers.parse if "-0" in text else None  # only `-0` has a form to keep
     try:
         document = json.loads(text, parse_float=numbers.parse, parse_int=parse_int, parse_constant=_refused)
     except RecursionError:
         raise ValueError("exceeded max depth") from None
     except json.JSONDecodeError:
-        error = syntax_error(text)
+        error = syntax_error(written)
         if error is not None:
             raise ValueError(error) from None
         document, _ = json.JSONDecoder(parse_float=numbers.parse).raw_decode(text.lstrip(_SPACE))

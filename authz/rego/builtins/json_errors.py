@@ -37,6 +37,15 @@ def syntax_error(text: str) -> str | None:
         return str(error)
 
 
+def value_error(text: str) -> str | None:
+    """Return Go's words for what is wrong with the first value of a text, None if nothing is; what follows it is not looked at."""
+    try:
+        _Scanner(units_of(text)).value()
+    except _SyntaxError as error:
+        return str(error)
+    return None
+
+
 def is_valid(text: str) -> bool:
     """Say whether a text is one JSON value and nothing else."""
     scanner = _Scanner(units_of(text))

@@ -5,15 +5,18 @@ Owns tokens, their headers and claims; `jwt_sign` makes them. Keys are `keys`' a
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from itertools import takewhile
 from typing import Final
 
 from authz.rego import numbers
 from authz.rego.builtins.documents import value_of_json
 from authz.rego.builtins.encoding import base64url_decode
-from authz.rego.builtins.jws import ALGORITHMS, Algorithm, verifies
+from authz.rego.builtins.jws import ALGORITHMS, Algorithm, has_mac, verifies, verifies_strictly
 from authz.rego.builtins.keys import KeyTextError, VerificationKey, verification_keys
 from authz.rego.builtins.octets import bytes_of, text_of
 from authz.rego.builtins.registry import ARRAY, BOOLEAN, OBJECT, STRING, EvalContext, builtin
@@ -26,7 +29,7 @@ MAX_TOKEN: Final = 262_144
 
 _HEADER_TEXTS: Final = ("alg", "kid", "typ", "cty")
 _UNVERIFIED: Final[Value] = (FALSE, EMPTY_OBJECT, EMPTY_OBJECT)
-_CONSTRAINTS: Final = ("alg", "iss", "aud", "secret", "cert", "time")
+_TEXT_CONSTRAINTS: Final = ("alg", "iss", "aud", "secret")
 
 
 class TokenError(ValueError):
@@ -48,9 +51,12 @@ class Token:
 
     def header(self) -> Object:
         try:
-            return _json_object(_part("JWT header", self.header_text))
+            members = _json_object(_part("JWT header", self.header_text))
         except InvalidJsonError as error:
             raise TokenError(f"bad JWT header: {error}") from None
+        if "enc" in members:
+            raise TokenError("JWT is a JWE object, which is not supported")
+        return members
 
     def payload(self) -> str:
         return text_of(_part("JWT payload", self.payload_text))
@@ -99,6 +105,8 @@ def _decoded(text: str) -> Value:
     while True:
         token = Token(text)
         header, payload = token.header(), token.payload()
+        if "cty" in header and type(header["cty"]) is not str:
+            raise TokenError("cty: must be a string")
         if header.get("cty") != "JWT":
             break
         # A nested token is quoted by some issuers (jwt.io). Each one is shorter, so this ends.
@@ -111,9 +119,9 @@ def _verify(name: str, algorithm: Algorithm, text: str, key_text: str) -> bool:
     try:
         token = Token(text)
         if algorithm.family == "HS":
-            return verifies(algorithm, bytes_of(key_text), token.signed(), token.signature())
-        keys, signature = verification_keys(key_text), token.signature()
-        return _is_signed(keys, Header(token.header()), algorithm, token.signed(), signature)
+            return has_mac(algorithm, bytes_of(key_text), token.signed(), token.signature())
+        keys, signature, data = verification_keys(key_text), token.signature(), token.signed()
+        return any(verifies(algorithm, key.key, data, signature) for key in _eligible(keys, Header(token.header())))
     except (TokenError, KeyTextError) as error:
         raise BuiltinError(f"{name}: {error}") from None
 
@@ -127,26 +135,32 @@ class Header:
     """What of a header decides verification (RFC 7515, 4.1). Raises TokenError for a member of a wrong type."""
 
     def __init__(self, members: Object) -> None:
-        texts = {name: members.get(name, "") for name in _HEADER_TEXTS}
-        for name, text in texts.items():
-            if type(text) is not str:
-                raise TokenError(f"{name}: must be a string")
-        self.algorithm, self.key_id, _, self.content_type = map(str, texts.values())
-        critical = members.get("crit", ())
-        if type(critical) is not tuple:
+        self.texts = dict.fromkeys(_HEADER_TEXTS, "")
+        self.is_understood = True
+        for name in members.ordered():
+            value = members[name]
+            if name == "crit":
+                self._note_critical(value)
+            elif name in self.texts:
+                if type(value) is not str:
+                    raise TokenError(f"{name}: must be a string")
+                self.texts[str(name)] = value
+        self.algorithm, self.key_id, _, self.content_type = self.texts.values()
+
+    def _note_critical(self, value: Value) -> None:
+        if type(value) is not tuple:
             raise TokenError("crit: must be a list")
-        if "crit" in members and not any(type(name) is str for name in critical):
+        names = list(takewhile(lambda name: type(name) is str, value))
+        if not names:
             raise TokenError("crit: must be a nonempty list")
         # RFC 7515, 4.1.11: what is critical must be understood. Stricter than OPA, which lets absent members pass.
-        self.is_understood = bool(self.algorithm) and all(name in _HEADER_TEXTS for name in critical)
+        self.is_understood = set(names) <= {*_HEADER_TEXTS, "crit"}
 
 
-def _is_signed(keys: tuple[VerificationKey, ...], header: Header, algorithm: Algorithm, data: bytes, signature: bytes) -> bool:
-    """Try the key that the header names, else every key that is not bound to another algorithm."""
+def _eligible(keys: tuple[VerificationKey, ...], header: Header) -> Iterable[VerificationKey]:
+    """Return the key that the header names, else every key that is not bound to another algorithm."""
     named = [key for key in keys if key.key_id == header.key_id] if header.key_id else []
-    return any(
-        verifies(algorithm, key.key, data, signature) for key in named[:1] or keys if not key.algorithm or key.algorithm == header.algorithm
-    )
+    return named[:1] or [key for key in keys if key.algorithm in ("", header.algorithm)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,38 +168,49 @@ class Constraints:
     """What io.jwt.decode_verify demands of a token; "" demands nothing."""
 
     keys: tuple[VerificationKey, ...]
-    is_secret: bool
     algorithm: str
     issuer: str
     audience: str
-    time: Number
+    time: float
 
 
 def _constraints(operand: Object, now_ns: int) -> Constraints:
-    for key in operand.ordered():
-        if key not in _CONSTRAINTS:
-            raise TokenError(f"unknown token validation constraint: {key if isinstance(key, str) else json_text(key)}")
-    texts: dict[str, str] = {}
-    for name in _CONSTRAINTS[:5]:
-        text = operand.get(name, "")
-        if type(text) is not str:
-            raise TokenError(f"{name} constraint: must be a string")
-        texts[name] = text
-    keys = verification_keys(texts["cert"]) if "cert" in operand else ()
-    if "cert" in operand and texts["secret"]:
+    texts = dict.fromkeys(_TEXT_CONSTRAINTS, "")
+    keys: tuple[VerificationKey, ...] | None = None
+    seconds: float | None = None
+    for name in operand.ordered():
+        value = operand[name]
+        if name == "time":
+            seconds = _seconds(value)
+        elif name == "cert" or name in texts:
+            if type(value) is not str:
+                raise TokenError(f"{name} constraint: must be a string")
+            keys = verification_keys(value) if name == "cert" else keys
+            texts[str(name)] = value
+        else:
+            raise TokenError(f"unknown token validation constraint: {name if isinstance(name, str) else json_text(name)}")
+    seconds = _seconds(now_ns) if seconds is None else seconds
+    if keys is not None and texts["secret"]:
         raise TokenError("duplicate key constraints")
-    if "cert" not in operand and not texts["secret"]:
+    if keys is None and not texts["secret"]:
         raise TokenError("no key constraint")
-    keys = keys or (VerificationKey(bytes_of(texts["secret"])),) if texts["secret"] else keys
-    return Constraints(keys, bool(texts["secret"]), texts["alg"], texts["iss"], texts["aud"], _time(operand.get("time", now_ns)))
+    keys = (VerificationKey(bytes_of(texts["secret"])),) if keys is None else keys
+    return Constraints(keys, texts["alg"], texts["iss"], texts["aud"], seconds)
 
 
-def _time(time: Value) -> Number:
+def _seconds(time: Value) -> float:
+    """Return nanoseconds as seconds, a double as OPA's."""
     if not isinstance(time, (int, Decimal)):
         raise TokenError("token time constraint: must be a number")
-    if time < 0:
+    try:
+        nanoseconds = float(time)
+    except OverflowError:
+        nanoseconds = math.inf
+    if math.isinf(nanoseconds):
+        raise TokenError("token time constraint: unvalid float64")
+    if nanoseconds < 0:
         raise TokenError("token time constraint: must not be negative")
-    return time
+    return nanoseconds / 1e9
 
 
 @builtin("io.jwt.decode_verify", STRING, OBJECT, result=ARRAY, deterministic=False, needs_context=True)
@@ -210,14 +235,14 @@ def jwt_decode_verify(context: EvalContext, text: str, operand: Object) -> Value
 
 
 def _has_good_signature(token: Token, header: Header, constraints: Constraints) -> bool:
+    if not header.algorithm or not header.is_understood or constraints.algorithm not in ("", header.algorithm):
+        return False
+    signature, data = token.signature(), token.signed()
     algorithm = ALGORITHMS.get(header.algorithm)
-    if not header.is_understood or constraints.algorithm not in ("", header.algorithm):
-        return False
-    signature = token.signature()
-    # A secret never serves as a public key's octets nor the reverse: the classic confusion of algorithms.
-    if algorithm is None or constraints.is_secret != (algorithm.family == "HS"):
-        return False
-    return _is_signed(constraints.keys, header, algorithm, token.signed(), signature)
+    # A key knows whether it is a secret's octets or a public key: the one never serves as the other.
+    return algorithm is not None and any(
+        verifies_strictly(algorithm, key.key, data, signature) for key in _eligible(constraints.keys, header)
+    )
 
 
 def _meets(claims: Object, constraints: Constraints) -> bool:
@@ -230,14 +255,18 @@ def _meets(claims: Object, constraints: Constraints) -> bool:
             return False
     elif constraints.audience not in (audience if type(audience) is tuple else (audience,)):
         return False
-    # OPA compares seconds as a double does; exact decimals differ from it by less than a microsecond.
-    now = numbers.div(constraints.time, 1_000_000_000)
-    expiry, not_before = _date(claims, "exp"), _date(claims, "nbf")
-    return (expiry is None or now < expiry) and (not_before is None or now >= not_before)
+    now = numbers.parse(repr(constraints.time))
+    expiry = _date(claims, "exp")
+    if expiry is not None and now >= expiry:
+        return False
+    not_before = _date(claims, "nbf")
+    return not_before is None or now >= not_before
 
 
 def _date(claims: Object, name: str) -> Number | None:
-    value = claims.get(name)
-    if value is not None and not isinstance(value, (int, Decimal)):
+    if name not in claims:
+        return None
+    value = claims[name]
+    if not isinstance(value, (int, Decimal)):
         raise TokenError(f"{name} value must be a number")
     return value

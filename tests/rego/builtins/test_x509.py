@@ -157,7 +157,7 @@ def test_a_request_is_read() -> None:
         document = call("crypto.x509.parse_certificate_request", text)
         assert document["Subject"]["CommonName"] == "root"
         assert document["DNSNames"] == ["a.b"]
-    assert failure("crypto.x509.parse_certificate_request", pem(ROOT)) == "invalid PEM-encoded certificate signing request"
+    assert failure("crypto.x509.parse_certificate_request", pem(ROOT)) == "illegal base64 data at input byte 0"
 
 
 @pytest.mark.parametrize(("algorithm", "key"), [("RS256", RSA_KEY), ("ES384", EC_KEY), ("EdDSA", ED_KEY)])
@@ -189,4 +189,6 @@ def test_a_keypair_belongs_together() -> None:
     pair = call("crypto.x509.parse_keypair", pem(MIDDLE, ROOT), private_pem(EC_KEY))
     assert pair["Certificate"] == [b64encode(one.public_bytes(Encoding.DER)).decode() for one in (MIDDLE, ROOT)]
     assert pair["PrivateKey"]["D"] == EC_KEY.private_numbers().private_value
-    assert failure("crypto.x509.parse_keypair", pem(ROOT), private_pem(EC_KEY)) == "tls: private key does not match public key"
+    assert failure("crypto.x509.parse_keypair", pem(ROOT), private_pem(EC_KEY)) == "tls: private key type does not match public key type"
+    other = private_pem(ec.generate_private_key(ec.SECP384R1()))
+    assert failure("crypto.x509.parse_keypair", pem(MIDDLE), other) == "tls: private key does not match public key"
