@@ -20,9 +20,10 @@ from authz.outbound.hop import Hop
 from authz.outbound.settings import DEFAULT_TIMEOUT_NS, SendSettings
 from authz.outbound.tls import TlsContexts
 from authz.rego.builtins.http_response import Fields, field
-from authz.rego.builtins.octets import text_of, without_surrogates
+from authz.rego.builtins.octets import text_of
 from authz.rego.errors import EVAL_CANCEL, EvalError
 from authz.rego.pending import HTTP_SEND, HttpRequest, TlsOptions
+from authz.rego.values import without_surrogates
 
 MAX_REDIRECTS: Final = 10
 MAX_CONNECTIONS: Final = 100
@@ -176,7 +177,7 @@ class _Progress:
 
 def _redirected(hop: Hop, response: aiohttp.ClientResponse) -> Hop | None:
     location = next((value for name, value in response.raw_headers if name.lower() == b"location"), b"")
-    return hop.redirected(response.status, text_of(location))
+    return hop.redirected(response.status, without_surrogates(text_of(location)))
 
 
 def _fields(response: aiohttp.ClientResponse) -> Fields:

@@ -11,12 +11,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 from authz.rego.builtins.go_duration import parse_duration
-from authz.rego.builtins.octets import bytes_of, without_surrogates
+from authz.rego.builtins.octets import bytes_of
 from authz.rego.errors import EVAL_TYPE, BuiltinError
 from authz.rego.numbers import as_index
 from authz.rego.pending import HTTP_SEND, HttpRequest, TlsOptions
 from authz.rego.render import json_text, quote, to_text
-from authz.rego.values import FALSE, NULL, TRUE, Boolean, Object, Value, json_key, type_name
+from authz.rego.values import FALSE, NULL, TRUE, Boolean, Object, Value, json_key, type_name, without_surrogates
 
 _REQUIRED: Final = ("method", "url")
 _MAX_FORCE_CACHE_S: Final = 2**31 - 1

@@ -11,7 +11,8 @@ from typing import Final
 
 from authz.rego.builtins.documents import value_of_json
 from authz.rego.builtins.octets import text_of
-from authz.rego.builtins.yaml_reader import YamlError, yaml_to_value
+from authz.rego.builtins.yaml_reader import yaml_to_value
+from authz.rego.builtins.yaml_scalars import YamlError
 from authz.rego.pending import HttpRequest
 from authz.rego.values import NULL, Object, Value
 

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from authz.rego.builtins import glob
-from authz.rego.builtins.octets import without_surrogates
 from authz.rego.builtins.regex_syntax import PatternError, rewrite
 from authz.rego.tables.grams import GramIndex
 from authz.rego.tables.indexes import NOTHING, Component
 from authz.rego.tables.pattern_syntax import NotUnderstoodError, Parts, required_text, sequences
 from authz.rego.tables.segments import PathPattern, SegmentTrie, Tester, glob_path, path_pattern
-from authz.rego.values import Value
+from authz.rego.values import Value, without_surrogates
 
 GROUP: Final = 32
 """Patterns without a literal that are tried together before each alone."""
