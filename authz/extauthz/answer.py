@@ -14,7 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from authz.extauthz import outgoing
 from authz.extauthz.errors import BadDecisionError, quote
 from authz.extauthz.response import FORBIDDEN, Changes, Pairs, Refusal, allow, deny
-from authz.rego.values import FALSE, TRUE, Boolean, Null, Object, Set, Value, Written, json_key, to_json
+from authz.rego.values import FALSE, TRUE, Boolean, Null, Object, Set, Value, Written, to_json
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -166,7 +166,7 @@ def _headers(decision: Object, key: str) -> Pairs:
 
 def _header_values(headers: Object) -> Iterator[tuple[str, str]]:
     for key in headers.ordered():
-        name, value = json_key(key), headers[key]
+        name, value = outgoing.key_text(key), headers[key]
         if isinstance(value, str):
             yield name, value
             continue
@@ -207,7 +207,7 @@ def _parameters(decision: Object) -> Pairs:
 
 def _parameter_values(parameters: Object) -> Iterator[tuple[str, str]]:
     for key in parameters.ordered():
-        name, value = json_key(key), parameters[key]
+        name, value = outgoing.key_text(key), parameters[key]
         if isinstance(value, str):
             yield name, value
             continue

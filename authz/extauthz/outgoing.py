@@ -141,7 +141,7 @@ def _fill_struct(struct: Struct, members: Mapping[Value, Value], depth: int) -> 
     if depth > MAX_METADATA_DEPTH:
         raise BadDecisionError(f"dynamic_metadata is nested deeper than {MAX_METADATA_DEPTH} levels")
     for key, item in members.items():
-        _fill_value(struct.fields[_utf8(json_key(key))], item, depth)
+        _fill_value(struct.fields[_utf8(key_text(key))], item, depth)
 
 
 def _fill_value(target: StructValue, value: Value, depth: int) -> None:
@@ -176,6 +176,11 @@ def _double(number: int | Decimal) -> float:
     if not math.isfinite(double):
         raise BadDecisionError("failed to get dynamic metadata: a number is out of a double's range")
     return double
+
+
+def key_text(key: Value) -> str:
+    """Return the name that a key of an object gives; one that is not UTF-8 stays so, to be refused as its value would be."""
+    return key if isinstance(key, str) else json_key(key)
 
 
 def _utf8(text: str) -> str:

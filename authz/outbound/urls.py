@@ -49,7 +49,14 @@ def parse(text: str, method: str) -> URL:
         raise SendError("invalid", f"{op(method)} {shown(text)}: unsupported protocol scheme {quote(scheme)}", is_network=True)
     if not host or not port:
         raise SendError("invalid", f"{op(method)} {shown(text)}: http: no Host in request URL", is_network=True)
-    return URL(f"{scheme}://{base.raw_authority}{path or '/'}{query}", encoded=True)
+    url = URL(f"{scheme}://{base.raw_authority}{path or '/'}{query}", encoded=True)
+    try:
+        again = (url.raw_host, url.port)
+    except ValueError as error:
+        raise SendError("invalid", f"parse {shown(text)}: {error}") from None
+    if again != (host, port):
+        raise SendError("invalid", f"parse {shown(text)}: net/url: invalid host")
+    return url
 
 
 def _split(text: str) -> tuple[str, str, str]:

@@ -20,10 +20,9 @@ DEFAULT_DELIMITERS: Final = "."
 MAX_NESTING: Final = 100
 """Alternatives within alternatives that a pattern may have."""
 
-_NOT_UTF8: Final = "\ufffd"
-"""To gobwas the mark of text that is not UTF-8."""
-
-_FALLIBLE: Final = re.compile(rf"[\[{{{_NOT_UTF8}]")
+_NOT_UTF8: Final = re.compile("[\ufffd\ud800-\udfff]")
+"""What gobwas takes for text that is not UTF-8."""
+_FALLIBLE: Final = re.compile("[\\[{\ufffd\ud800-\udfff]")
 _SPECIAL: Final = frozenset("*?\\[]{}")
 _ANY: Final = "(?s:.)"
 
@@ -128,7 +127,7 @@ def expression(pattern: str, delimiters: str) -> str:
     """Return the regular expression that a pattern is; `*` and `?` do not match a character of `delimiters`. Raises PatternError."""
     if len(pattern) > MAX_PATTERN // 8:
         raise PatternError(f"pattern has more than {MAX_PATTERN // 8} characters")
-    if _NOT_UTF8 in pattern:
+    if _NOT_UTF8.search(pattern):
         raise PatternError("could not read rune")
     return rf"\A(?:{_Translator(pattern, delimiters).run()})\z"
 

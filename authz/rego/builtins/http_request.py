@@ -153,7 +153,7 @@ def _headers(_: str, value: Value) -> tuple[tuple[str, str], ...]:
         text = value[key]
         if not isinstance(text, str):
             raise _invalid(f"invalid type for headers value {quote(to_text(text))}")
-        headers[canonical(without_surrogates(json_key(key)))] = without_surrogates(text)
+        headers[canonical(json_key(key))] = without_surrogates(text)
     return tuple((name, text) for name, text in headers.items() if name not in _FRAMING)
 
 

@@ -26,7 +26,7 @@ DEFAULT_DELIMITER: Final = "/"
 
 def source_of(pattern: str, delimiters: str | None) -> str:
     """Return the rewritten regular expression that a pattern is; `delimiters` are those of a glob, None: it is a regular expression."""
-    return rewrite(pattern).source if delimiters is None else glob.expression(without_surrogates(pattern), delimiters)
+    return rewrite(pattern).source if delimiters is None else glob.expression(pattern, delimiters)
 
 
 class ContainsIndex:

@@ -194,7 +194,8 @@ def test_bad_constraints_are_errors(constraints: dict[str, Any], message: str) -
         (
             '{"kty":"EC","crv":"P-999","x":"AA","y":"AA"}',
             "failed to parse a JWK key (set): jwk.ParseString: failed to parse string: jwk.Parse: failed to parse sole key: jwk.ParseKey: "
-            "failed to unmarshal JSON into key (*jwk.ecdsaPublicKey): failed to decode value for key crv: "
+            "failed to unmarshal JSON into key (*jwk.ecdsaPublicKey): failed to unmarshal JSON into key (*jwk.ecdsaPublicKey): "
+            "failed to decode value for key crv: "
             'unknown EllipticCurveAlgorithm: "P-999"',
         ),
         ("-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----", "failed to parse a PEM certificate"),
