@@ -57,21 +57,25 @@ def parse_jwks(text: str) -> list[Jwk]:
     except FastJsonError:
         is_set = False
     try:
-        return _set(_json(text)) if is_set else [_key(_json(text))]
+        return _set(_json(text)) if is_set else [_key(_json(text, _PROBING))]
     except JwkError as error:
         raise JwkError(f"jwk.Parse: failed to {'unmarshal JWK set' if is_set else 'parse sole key'}: {error}") from None
 
 
-def _json(text: str) -> object:
-    """Read one value; what follows it is not looked at. An error is what the first look at a key says."""
+_PROBING: Final = "jwk.ParseKey: jwk.Parse: failed to probe data: probe: failed to unmarshal data: "
+"""What stands before the errors of the first look at a key."""
+
+
+def _json(text: str, reading: str = "") -> object:
+    """Read one value; what follows it is not looked at."""
     error = value_error(text)
     if error is not None:
-        raise JwkError(f"jwk.ParseKey: jwk.Parse: failed to probe data: probe: failed to unmarshal data: {error}")
+        raise JwkError(f"{reading}{error}")
     decoder = json.JSONDecoder(object_pairs_hook=_Members, parse_int=_Number, parse_float=_Number, strict=False)
     try:
         return decoder.raw_decode(without_surrogates(text).lstrip(" \t\r\n"))[0]
     except RecursionError:
-        raise JwkError("jwk.ParseKey: jwk.Parse: failed to probe data: probe: failed to unmarshal data: exceeded max depth") from None
+        raise JwkError(f"{reading}exceeded max depth") from None
 
 
 def _set(document: object) -> list[Jwk]:
@@ -127,7 +131,7 @@ def _key(value: object) -> Jwk:
 
 def _probed(value: object) -> tuple[str, bool]:
     """Return what a first look at a key finds: its type, and whether it is private. Names count in any case there."""
-    probing = "jwk.ParseKey: jwk.Parse: failed to probe data: probe: failed to unmarshal data: json: cannot unmarshal"
+    probing = f"{_PROBING}json: cannot unmarshal"
     if value is not None and not isinstance(value, _Members):
         probe = 'struct { Kty string "json:\\"kty\\""; D json.RawMessage "json:\\"d,omitempty\\"" }'
         raise JwkError(f"{probing} {_kind(value)} into Go value of type {probe}")
