@@ -106,8 +106,9 @@ def _basic_constraints(extension: Extension) -> Fields:
     message = "x509: invalid basic constraints"
     der = Der(extension.value).value(SEQUENCE, message)
     is_ca = der.boolean(message) if der.peek(BOOLEAN) else False
-    length = der.int64(message) if der.peek(INTEGER) else -1
-    if length < -1:
+    has_length = der.peek(INTEGER)
+    length = der.int64(message) if has_length else -1
+    if has_length and length < 0:
         raise DerError(message)
     return {"BasicConstraintsValid": True, "IsCA": is_ca, "MaxPathLen": length, "MaxPathLenZero": length == 0}
 

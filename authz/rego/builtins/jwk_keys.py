@@ -13,6 +13,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from authz.rego.builtins.der import DerError
+from authz.rego.builtins.ec_points import ec_point
 from authz.rego.builtins.rsa_numbers import checked
 
 CURVES: Final = ("Ed25519", "Ed448", "P-256", "P-384", "P-521", "X25519", "X448")
@@ -113,10 +115,11 @@ def _point(jwk: Jwk, curve: ec.EllipticCurve) -> ec.EllipticCurvePublicKey:
         if number.bit_length() > curve.key_size:
             bits = f'{number.bit_length()} bits, exceeds curve "{jwk.curve}" field size of {curve.key_size} bits'
             raise JwkError(f"invalid ECDSA public key: {name} coordinate is {bits}")
+    size = (curve.key_size + 7) // 8
     try:
-        return ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
-    except ValueError:
-        raise JwkError("invalid ECDSA public key: crypto/ecdh: invalid public key") from None
+        return ec_point(jwk.curve.replace("-", ""), curve, b"\x04" + x.to_bytes(size, "big") + y.to_bytes(size, "big"))
+    except DerError as error:
+        raise JwkError(f"invalid ECDSA public key: {error}") from None
 
 
 def _validate_okp(jwk: Jwk) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from authz.rego.builtins.der import NULL, SEQUENCE, Der, DerError, Oid, right_aligned
+from authz.rego.builtins.ec_points import ec_point
 from authz.rego.builtins.go_asn1 import Field, Struct, unmarshal
 from authz.rego.builtins.jwk_keys import MIN_RSA_BITS
 from authz.rego.values import Document
@@ -30,12 +31,6 @@ CURVES: Final[dict[Oid, tuple[str, ec.EllipticCurve]]] = {
 }
 ALGORITHM_IDENTIFIER: Final = Struct("AlgorithmIdentifier", (("algorithm", Field("oid")), ("parameters", Field("raw", optional=True))))
 SPKI: Final = Struct("publicKeyInfo", (("algorithm", Field(ALGORITHM_IDENTIFIER)), ("key", Field("bits"))))
-_FIELDS: Final = {
-    "P224": 2**224 - 2**96 + 1,
-    "P256": 2**256 - 2**224 + 2**192 + 2**96 - 1,
-    "P384": 2**384 - 2**128 - 2**96 + 2**32 - 1,
-    "P521": 2**521 - 1,
-}
 _NUMBERS: Final = {RSA: 1, DSA: 2, EC: 3, ED25519: 4}
 """Go's numbers for the kinds of keys; 0 is for those that it does not know."""
 
@@ -123,22 +118,6 @@ def _ec(algorithm: AlgorithmIdentifier, data: bytes) -> PublicKey:
         raise DerError("x509: unsupported elliptic curve")
     key = ec_point(*curve, data)
     return PublicKey(3, ec_document(key), key)
-
-
-def ec_point(name: str, curve: ec.EllipticCurve, data: bytes) -> ec.EllipticCurvePublicKey:
-    """Return the key of an uncompressed point. Raises DerError."""
-    size = (curve.key_size + 7) // 8
-    if data[:1] != b"\x04":
-        raise DerError("ecdsa: invalid uncompressed public key")
-    if len(data) != 1 + 2 * size:
-        raise DerError(f"invalid {name} point encoding")
-    coordinates = int.from_bytes(data[1 : 1 + size], "big"), int.from_bytes(data[1 + size :], "big")
-    if max(coordinates) >= _FIELDS[name]:
-        raise DerError(f"invalid {name}Element encoding")
-    try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(curve, data)
-    except ValueError:
-        raise DerError(f"{name} point not on curve") from None
 
 
 def ec_document(key: ec.EllipticCurvePublicKey) -> Document:
