@@ -87,7 +87,7 @@ def path_pattern(sequence: Parts, delimiter: str) -> PathPattern:
     return PathPattern(segments, _tail(last, anything, ends=ends))
 
 
-_PLAIN_GLOB: Final = re.compile(r"[^?\[\]{}\\\ud800-\udfff]*")
+_PLAIN_GLOB: Final = re.compile(r"[^?\[\]{}\\\ufffd\ud800-\udfff]*")
 
 
 def glob_path(pattern: str, delimiter: str) -> PathPattern | None:
