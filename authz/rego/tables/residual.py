@@ -76,20 +76,27 @@ class ResidualMaker:
 
 
 def joined(residuals: Iterable[Residual]) -> tuple[list[p.Definition], list[tuple[int, tuple[Value, ...]]]]:
-    """Return the code of all residuals, each form once, and for each residual the number of its code and the values it is handed."""
-    groups: dict[int, list[Residual]] = {}
+    """Return the code of all residuals and, for each residual, the number of its code and the values it is handed.
+
+    Those of one form share their code if as many values of turns come before the constants, also where the code needs none of them.
+    """
+    groups: dict[tuple[int, int], list[Residual]] = {}
     listed = list(residuals)
     for residual in listed:
-        groups.setdefault(id(residual.form), []).append(residual)
+        groups.setdefault(_sharing(residual), []).append(residual)
     definitions: list[p.Definition] = []
-    numbers: dict[int, tuple[int, list[int]]] = {}
-    for group in groups.values():
+    numbers: dict[tuple[int, int], tuple[int, list[int]]] = {}
+    for sharing, group in groups.items():
         first = group[0]
         definition, brought = with_constants(first.form, [other.constants for other in group], len(first.values))
-        numbers[id(first.form)] = len(definitions), brought
+        numbers[sharing] = len(definitions), brought
         definitions.append(definition)
-    found = [(*numbers[id(residual.form)], residual) for residual in listed]
+    found = [(*numbers[_sharing(residual)], residual) for residual in listed]
     return definitions, [(number, residual.values + values_of(residual.constants, brought)) for number, brought, residual in found]
+
+
+def _sharing(residual: Residual) -> tuple[int, int]:
+    return id(residual.form), len(residual.values)
 
 
 def _turn_values(turn: Turn) -> tuple[Value, ...]:

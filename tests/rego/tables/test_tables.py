@@ -354,3 +354,23 @@ def merged(noise: Any, kept: Any, paths: tuple[tuple[str, ...], ...]) -> Any:
     for key, value in kept.items():
         result[key] = merged(noise.get(key), value, tuple(path[1:] for path in paths if path[0] == key))
     return result
+
+
+def test_code_that_needs_no_value_of_its_turn_is_not_shared_with_code_that_has_no_turn() -> None:
+    source = """package t
+
+allow if {
+	some x in {"a", "b"}
+	x == input.m
+	every y in input.roles { y != input.path }
+}
+
+allow if {
+	every y in input.roles { y != input.m }
+}
+"""
+    fast, plain = rego.compile({"p.rego": source}), rego.compile({"p.rego": source}, optimize=False)
+    for m in ("a", "b", "c"):
+        for roles in ([], [m], ["/p"], ["x"], ["/p", m]):
+            document = {"m": m, "roles": roles, "path": "/p"}
+            assert fast.entrypoint("t/allow").decide(document) == plain.entrypoint("t/allow").decide(document)
