@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from authz import rego
-from authz.bundle.directory import SourceError, SourceFile
+from authz.bundle.directory import PolicySource, SourceError
 from authz.errors import ErrorCode
 from authz.refresh import compile_worker
 from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.files import read_policy_files
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged
+from authz.refresh.sources import read_source
 from tests.serving import ALLOW_GET, write
 
 
@@ -79,25 +79,25 @@ def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, mo
     write(tmp_path, {"a.rego": "package a"})
     texts = [f"package a\n{'x' * number} := 1" for number in range(1, edits + 1)]
 
-    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
-        files = read_policy_files(paths)
+    def read_then_edit(paths: Iterable[Path]) -> PolicySource:
+        source = read_source(paths)
         if texts:
             write(tmp_path, {"a.rego": texts.pop(0)})
-        return files
+        return source
 
-    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
     monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
     assert list(compile_worker.load_settled([tmp_path]).modules.values()) == [f"package a\n{'x' * edits} := 1"]
 
 
 def test_files_that_never_stand_still_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
-        files = read_policy_files(paths)
-        write(tmp_path, {"a.rego": files[0].content.decode() + "\n"})
-        return files
+    def read_then_edit(paths: Iterable[Path]) -> PolicySource:
+        source = read_source(paths)
+        write(tmp_path, {"a.rego": (tmp_path / "a.rego").read_text() + "\n"})
+        return source
 
     write(tmp_path, {"a.rego": "package a"})
-    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
     monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
     with pytest.raises(SourceError, match="change faster than they can be read"):
         compile_worker.load_settled([tmp_path])
