@@ -166,19 +166,20 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def read_file(location: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """Return what a regular file of bounded size holds; raises SourceError."""
+def read_file(location: Path, max_bytes: int | None = None) -> bytes:
+    """Return what a regular file holds, of at most so many bytes (by default MAX_FILE_BYTES); raises SourceError."""
+    most = MAX_FILE_BYTES if max_bytes is None else max_bytes
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
         descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SourceError(f"{location}: not a regular file")
-            content = file.read(max_bytes + 1)
+            content = file.read(most + 1)
     except OSError as error:
         raise _unreadable(location, error) from error
-    if len(content) > max_bytes:
-        raise SourceError(f"{location}: larger than {max_bytes} bytes")
+    if len(content) > most:
+        raise SourceError(f"{location}: larger than {most} bytes")
     return content
 
 

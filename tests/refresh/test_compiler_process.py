@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from authz import rego
-from authz.bundle.directory import SourceError, SourceFile
+from authz.bundle.directory import PolicySource, SourceError
 from authz.errors import ErrorCode
 from authz.refresh import compile_worker
 from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.files import read_policy_files
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged
+from authz.refresh.sources import read_source
+from tests.bundle.archives import archive
 from tests.serving import ALLOW_GET, write
 
 
@@ -45,7 +46,7 @@ def test_what_is_active_already_is_not_compiled_again(tmp_path: Path) -> None:
     write(tmp_path, {"a.rego": ALLOW_GET})
     first = compile_now(request(tmp_path))
     assert isinstance(first, Compiled)
-    assert compile_now(request(tmp_path, known=first.revision)) == Unchanged(first.revision)
+    assert compile_now(request(tmp_path, known=first.digest)) == Unchanged(first.revision)
 
 
 def test_a_policy_that_does_not_compile_is_reported_with_file_and_line(tmp_path: Path) -> None:
@@ -79,25 +80,26 @@ def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, mo
     write(tmp_path, {"a.rego": "package a"})
     texts = [f"package a\n{'x' * number} := 1" for number in range(1, edits + 1)]
 
-    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
-        files = read_policy_files(paths)
+    def read_then_edit(paths: Iterable[Path]) -> PolicySource:
+        source = read_source(paths)
         if texts:
             write(tmp_path, {"a.rego": texts.pop(0)})
-        return files
+        return source
 
-    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
     monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
     assert list(compile_worker.load_settled([tmp_path]).modules.values()) == [f"package a\n{'x' * edits} := 1"]
 
 
 def test_files_that_never_stand_still_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read_then_edit(paths: Iterable[Path]) -> list[SourceFile]:
-        files = read_policy_files(paths)
-        write(tmp_path, {"a.rego": files[0].content.decode() + "\n"})
-        return files
+    def read_then_edit(paths: Iterable[Path]) -> PolicySource:
+        source = read_source(paths)
+        (text,) = source.modules.values()
+        write(tmp_path, {"a.rego": text + "\n"})
+        return source
 
     write(tmp_path, {"a.rego": "package a"})
-    monkeypatch.setattr(compile_worker, "read_policy_files", read_then_edit)
+    monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
     monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
     with pytest.raises(SourceError, match="change faster than they can be read"):
         compile_worker.load_settled([tmp_path])
@@ -154,3 +156,29 @@ def test_a_cancelled_compile_leaves_no_worker(tmp_path: Path) -> None:
 
     with pytest.raises(ProcessLookupError):
         os.kill(asyncio.run(cancel_midway()), 0)
+
+
+def test_a_bundle_is_compiled_like_a_directory(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET, ".manifest": '{"revision": "7"}'}))
+    response = compile_now(request(bundle))
+    assert isinstance(response, Compiled)
+    assert response.revision == "7"
+
+
+def test_a_bundle_of_the_same_revision_is_compiled_again_if_it_holds_something_else(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET, ".manifest": '{"revision": "7"}'}))
+    first = compile_now(request(bundle))
+    assert isinstance(first, Compiled)
+    assert compile_now(request(bundle, known=first.digest)) == Unchanged("7")
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET + "\n", ".manifest": '{"revision": "7"}'}))
+    assert isinstance(compile_now(request(bundle, known=first.digest)), Compiled)
+
+
+def test_a_bundle_that_is_none_is_reported(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(b"<html>")
+    response = compile_now(request(bundle))
+    assert isinstance(response, Failed)
+    assert (response.code, response.message) == (ErrorCode.BUNDLE, f"bundle {bundle}: archive read failed: gzip: invalid header")
