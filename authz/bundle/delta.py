@@ -38,11 +38,14 @@ def apply_delta(base: Bundle, delta: Bundle) -> Bundle:
 
 
 def make_delta(old: Bundle, new: Bundle) -> Bundle | None:
-    """Return the delta that makes the data of `new` of that of `old`; None if more differs than data, or no data does."""
+    """Return the delta that makes the data of `new` of that of `old`; None if more differs than data, or no data does.
+
+    None, too, if an empty key would begin or end a path: there is no way to write that.
+    """
     if old.is_delta or new.is_delta or _fixed(old) != _fixed(new):
         return None
     operations = tuple(_changes(old.data, new.data, (), new.manifest))
-    if not operations:
+    if not operations or any("" in (operation.path[0], operation.path[-1]) for operation in operations):
         return None
     metadata = dict(new.manifest.metadata) | ({BASE_REVISION: old.revision} if old.revision else {})
     manifest = Manifest(new.revision, new.manifest.roots, metadata=metadata)

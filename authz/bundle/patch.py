@@ -167,7 +167,7 @@ def _index(array: Any, step: str, operation: Operation) -> int:
 
 
 def _change_array(array: list[Any], step: str, operation: Operation) -> None:
-    if operation.op is Op.UPSERT and step == END:
+    if operation.op is Op.UPSERT and step in (END, str(len(array))):
         array.append(operation.value)
         return
     index = _index(array, step, operation)

@@ -132,7 +132,7 @@ def verify(token: Token, files: Iterable[ArchiveFile], verification: Verificatio
 def _key(token: Token, verification: Verification) -> Key:
     known = verification.keys.by_id
     if not known:
-        raise SignatureError("verification key not provided", help="configure `keys`, or serve the bundle unsigned")
+        raise SignatureError("verification key not provided", help="the bundle is signed: give the key to verify it with")
     named = verification.key_id or token.header.get("kid") or token.payload.get("keyid")
     if not isinstance(named, str):
         raise SignatureError("verification key ID is empty")

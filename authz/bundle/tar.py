@@ -85,10 +85,8 @@ class _Reader:
         self.at = 0
 
     def header(self) -> bytes | None:
-        """Return the next header; None at the end, which two blocks of zeros or the end of the file mark."""
+        """Return the next header; None at the end, which a block of zeros marks: without one, files may be missing."""
         block = bytes(self._content[self.at : self.at + BLOCK])
-        if not block and self.at:
-            return None
         if len(block) < BLOCK:
             raise self.error("unexpected end", self.at)
         if block == _ZEROS:

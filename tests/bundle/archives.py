@@ -1,41 +1,43 @@
-"""Archives for tests: as our writer makes them, and as no writer should."""
+"""Archives for tests: as ours are written, as others write them, and as an attacker would."""
 
 from __future__ import annotations
 
 import io
-import json
 import tarfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from authz.bundle.archive import ArchiveFile, write_archive
+from authz.bundle.bundle import Bundle, bundle_of
 
 WRITTEN_BY_OPA: Final = Path(__file__).parent / "written_by_opa"
-"""What `opa build` 1.20 has made of one small policy: plain, signed (RS256, HS256), optimised, and one of Rego v0."""
+"""Bundles that OPA 1.20.2 built from one shop policy; `signed-directory` was signed by it and packed by tar."""
 
 
-def archive(files: dict[str, str | bytes | dict[str, Any]]) -> bytes:
-    """Return an archive; a dict is a file of JSON."""
-    return write_archive(ArchiveFile(path, content_of(content)) for path, content in files.items())
+def files(contents: Mapping[str, str | bytes]) -> list[ArchiveFile]:
+    return [ArchiveFile(path, text if isinstance(text, bytes) else text.encode()) for path, text in contents.items()]
 
 
-def content_of(content: str | bytes | dict[str, Any]) -> bytes:
-    if isinstance(content, dict):
-        return json.dumps(content).encode()
-    return content.encode() if isinstance(content, str) else content
+def archive(contents: Mapping[str, str | bytes]) -> bytes:
+    return write_archive(files(contents))
 
 
-def raw_archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """Return an archive with members as they are."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
-        for member, content in members:
-            member.size = len(content) if member.isreg() else 0
-            tar.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
+def bundle(contents: Mapping[str, str | bytes], name: str = "main") -> Bundle:
+    return bundle_of(name, files(contents))
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
-    made = tarfile.TarInfo(name)
-    made.type, made.linkname = kind, target
-    return made
+def tar_gz(members: Iterable[tuple[tarfile.TarInfo, bytes]], format: int = tarfile.PAX_FORMAT) -> bytes:
+    """Return what Python's own writer makes of members."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w:gz", format=format) as written:
+        for info, content in members:
+            info.size = len(content)
+            written.addfile(info, io.BytesIO(content))
+    return output.getvalue()
+
+
+def member(name: str, content: bytes = b"{}", kind: bytes = tarfile.REGTYPE) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    return info, content if kind == tarfile.REGTYPE else b""

@@ -1,237 +1,255 @@
-"""Bundles: what they hold, what their roots permit, how several become one policy, and what OPA has written."""
-
 from __future__ import annotations
 
-from typing import Any
+import json
+from decimal import Decimal
+from typing import Any, Final
 
 import pytest
 
 from authz import rego
+from authz.bundle.archive import ArchiveFile, write_archive
 from authz.bundle.bundle import Bundle, parse_bundle
-from authz.bundle.delta import apply_delta
-from authz.bundle.errors import BundleError
+from authz.bundle.directory import SourceError
+from authz.bundle.errors import BundleError, SignatureError
 from authz.bundle.keys import Key, Keys
-from authz.bundle.signatures import Verification
-from authz.bundle.sources import combine
-from tests.bundle.archives import WRITTEN_BY_OPA, archive
+from authz.bundle.limits import Limits
+from authz.bundle.manifest import Manifest
+from authz.bundle.signatures import SIGNATURES_NAME, Verification, sign
+from authz.bundle.sources import combine, merge
+from authz.errors import ErrorCode
+from tests.bundle.archives import archive, bundle, files
 
-UNSIGNED = Verification(Keys(), 0)
-PUBLIC = (WRITTEN_BY_OPA / "public.pem").read_text()
+NOW: Final = 1_700_000_000.0
+KEY: Final = Key("k", "secret", "HS256")
+MODULE: Final = "package a\n\nallow := true\n"
+OPEN: Final = Verification(Keys(), NOW)
+KNOWN: Final = Verification(Keys({"k": KEY}), NOW)
+ASKED: Final = Verification(Keys({"k": KEY}), NOW, key_id="k")
+STRICT: Final = Verification(Keys({"k": KEY}), NOW, is_strict=True)
+ROOT_A: Final = '{"roots": ["a"]}'
+DELTA: Final = {"patch.json": '{"data": [{"op": "upsert", "path": "/a", "value": 1}]}'}
 
 
-def bundle(files: dict[str, Any], name: str = "b", rego_version: int = 1) -> Bundle:
-    return parse_bundle(name, archive(files), verification=UNSIGNED, rego_version=rego_version)
+def signed(contents: dict[str, str], key: Key = KEY) -> bytes:
+    plain = files(contents)
+    return write_archive([*plain, ArchiveFile(SIGNATURES_NAME, sign(plain, key))])
 
 
-def refusal(files: dict[str, Any]) -> str:
+def refusal(contents: dict[str, str | bytes] | bytes, **options: Any) -> BundleError:
     with pytest.raises(BundleError) as caught:
-        bundle(files)
-    return caught.value.message
+        parse_bundle("main", contents if isinstance(contents, bytes) else archive(contents), **options)
+    return caught.value
+
+
+def test_a_bundle_has_modules_tests_data_and_a_manifest() -> None:
+    read = bundle(
+        {
+            "a/policy.rego": MODULE,
+            "a/policy_test.rego": "package a_test\n",
+            "x/data.json": '{"n": 1.50}',
+            "x/y/data.yml": "z: true",
+            ".manifest": '{"revision": "7", "roots": ["a", "a_test", "x"]}',
+            "README.md": "text",
+        }
+    )
+    assert read.modules == {"a/policy.rego": MODULE}
+    assert read.tests == {"a/policy_test.rego": "package a_test\n"}
+    assert read.data == {"x": {"n": Decimal("1.50"), "y": {"z": True}}}
+    assert read.manifest == Manifest("7", ("a", "a_test", "x"))
+    assert len(read.files) == 6
+
+
+def test_folders_lose_the_dots_that_they_begin_with() -> None:
+    read = bundle({".hidden/data.json": '{"x": 1}', "a/.b/data.json": "1"})
+    assert read.data == {"hidden": {"x": 1}, "a": {".b": 1}}
 
 
 @pytest.mark.parametrize(
-    ("name", "verification", "modules"),
+    ("contents", "message"),
     [
-        ("plain", UNSIGNED, ["src/authz/authz.rego"]),
-        ("signed", Verification(Keys({"k": Key("k", PUBLIC)}), 0, key_id="k"), ["src/authz/authz.rego"]),
-        ("hs", Verification(Keys({"k": Key("k", "secretsecretsecretsecretsecretse", "HS256")}), 0, key_id="k"), ["src/authz/authz.rego"]),
-        ("optimised", UNSIGNED, ["optimized/authz.rego"]),
-    ],
-)
-def test_what_opa_builds_is_loaded_and_decides(name: str, verification: Verification, modules: list[str]) -> None:
-    loaded = parse_bundle(name, (WRITTEN_BY_OPA / f"{name}.tar.gz").read_bytes(), verification=verification)
-    assert list(loaded.modules) == modules
-    assert list(loaded.tests) == ["src/authz/authz_test.rego"]
-    assert loaded.manifest.metadata == {"team": "x"}
-    source = combine([loaded])
-    policy = rego.compile(source.modules, source.data, rego_version=source.rego_versions)
-    assert policy.entrypoint("authz/allow").decide({"user": "ann"}) is True
-    assert policy.entrypoint("authz/allow").decide({"user": "bob"}) is False
-
-
-def test_what_opa_builds_of_rego_v0_says_so() -> None:
-    loaded = parse_bundle("v0", (WRITTEN_BY_OPA / "v0.tar.gz").read_bytes(), verification=UNSIGNED)
-    assert {path: loaded.version_of(path) for path in loaded.modules} == {"v0/old.rego": 0}
-    source = combine([loaded])
-    assert rego.compile(source.modules, source.data, rego_version=source.rego_versions).entrypoint("old/allow").decide({"x": 1}) is True
-
-
-def test_modules_of_both_versions_stand_in_one_bundle() -> None:
-    manifest = {"rego_version": 1, "file_rego_versions": {"/old/*": 0}}
-    loaded = bundle({".manifest": manifest, "old/a/a.rego": "package a\n\np { true }", "b.rego": "package b\n\np if true"})
-    assert {path: loaded.version_of(path) for path in loaded.modules} == {"old/a/a.rego": 0, "b.rego": 1}
-
-
-@pytest.mark.parametrize(("version", "given", "expected"), [(None, 0, 0), (None, 1, 1), (1, 0, 1), (0, 1, 0)])
-def test_a_version_in_the_manifest_wins(version: int | None, given: int, expected: int) -> None:
-    files = {".manifest": {} if version is None else {"rego_version": version}, "a.rego": "package a"}
-    assert bundle(files, rego_version=given).version_of("a.rego") == expected
-
-
-@pytest.mark.parametrize(
-    ("manifest", "message"),
-    [
-        ("[", r".manifest:1:2: not valid JSON"),
-        ("[]", ".manifest: must be an object"),
-        ('{"revision": 1}', "`revision` must be a string"),
-        ('{"roots": "a"}', "`roots` must be an array"),
-        ('{"roots": [1]}', "`roots` must be strings, not a number"),
-        ('{"roots": ["a", "a/b"]}', "manifest has overlapped roots: 'a' and 'a/b'"),
-        ('{"rego_version": 2}', "unknown bundle rego-version 2"),
-        ('{"file_rego_versions": {"*": true}}', "must be 0 or 1, not a boolean"),
-        ('{"wasm": [{"module": "x"}]}', "`wasm` entry points are not supported"),
-    ],
-)
-def test_a_bad_manifest_is_refused(manifest: str, message: str) -> None:
-    assert message in refusal({".manifest": manifest})
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
+        ({"data.json": "[1]"}, "bundle main: data.json: the data document at the root must be an object"),
+        ({"a/data.json": '{"x": 1}', "data.json": '{"a": {"x": 1}}'}, "bundle main: data.json: `data.a.x` is already set by a/data.json"),
+        ({"data.json": '{"a": 1, "a": 2}'}, "bundle main: data.json: key `a` appears twice in one object"),
+        ({"data.json": "{"}, "bundle main: data.json:1:2: not valid JSON"),
+        ({"data.json": b"\xff"}, "bundle main: data.json:1:1: not valid UTF-8"),
+        ({"p.rego": b"\xff"}, "bundle main: p.rego:1:1: not valid UTF-8"),
+        ({"a/data.json": "[" * 127 + "]" * 127}, "bundle main: a/data.json: nested deeper than 128 levels"),
+        ({".manifest": "{}", "a/.manifest": "{}"}, "bundle main: more than one manifest: `.manifest`, `a/.manifest`"),
+        ({".signatures.json": "{}", "signatures.json": "{}"}, "bundle main: more than one signature file"),
+        ({"patch.json": "{}", "a/patch.json": "{}"}, "bundle main: more than one patch.json"),
         (
-            {".manifest": {"roots": ["a"]}, "f.rego": "package b.c"},
-            "manifest roots [a] do not permit 'package b.c' in module '/f.rego'",
+            {".manifest": '{"roots": ["a"]}', "p.rego": "package b"},
+            "bundle main: manifest roots [a] do not permit 'package b' in module '/p.rego'",
         ),
+        ({".manifest": '{"roots": ["a"]}', "p_test.rego": "package b"}, "do not permit 'package b' in module '/p_test.rego'"),
+        ({".manifest": '{"roots": ["a"]}', "data.json": '{"\\ud800": 1}'}, "do not permit data at path '/\\ud800'"),
         (
-            {".manifest": {"roots": ["a/b"]}, "data.json": {"a": {"c": 1}}},
-            "manifest roots [a/b] do not permit data at path '/a/c' (hint: check bundle directory structure)",
+            {".manifest": '{"roots": []}', "data.json": "{}"},
+            "manifest roots [] do not permit data at path '/' (hint: ",
         ),
-        ({".manifest": {"roots": ["a"]}, "data.json": {"x": 1}}, "do not permit data at path '/x'"),
-        ({"data.json": {"a": 1}, "a/data.json": {"b": 1}}, "data.json: `data.a` is already set by a/data.json"),
-        ({"data.json": {"a": {"b": 1}}, "a/data.yaml": "b: 1"}, "`data.a.b` is already set by"),
-        ({"data.json": "[1]"}, "the data document at the root must be an object"),
-        ({"data.json": '{"a": 1, "a": 2}'}, "key `a` appears twice"),
-        ({"a.rego": b"package \xff"}, "a.rego:1:9: not valid UTF-8"),
-        ({"a/.manifest": "{}", ".manifest": "{}"}, "more than one manifest"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(files: dict[str, Any], message: str) -> None:
-    assert message in refusal(files)
+def test_a_bundle_that_is_wrong_is_refused(contents: dict[str, str | bytes], message: str) -> None:
+    error = refusal(contents)
+    assert message in error.message
+    assert error.code == ErrorCode.BUNDLE
 
 
-def test_data_is_rooted_by_folder_without_the_dots_in_front_of_it() -> None:
-    assert bundle({"data.json": {"a": {"x": 1}}, "a/data.yaml": "y: 2", ".hidden/data.json": {"z": 3}}).data == {
-        "a": {"x": 1, "y": 2},
-        "hidden": {"z": 3},
-    }
+def test_a_package_that_only_the_other_version_can_read_is_not_let_through() -> None:
+    """`if` is a name in Rego v0: to the compiler that reads v0, the package is outside of the roots."""
+    contents: dict[str, str | bytes] = {".manifest": '{"roots": ["a"]}', "p.rego": "package b.if\n\np = 1"}
+    for version in (0, None):
+        assert "do not permit 'package b.if'" in refusal(contents, rego_version=version).message
 
 
-# Several bundles
+def test_a_module_that_does_not_parse_is_the_compilers_to_refuse() -> None:
+    read = bundle({".manifest": '{"roots": ["a"]}', "p.rego": "package", "q.rego": "package a\n\nallow if {"})
+    with pytest.raises(rego.CompileError):
+        rego.compile(combine([read]).modules)
 
 
-def test_bundles_with_roots_of_their_own_are_one_policy() -> None:
-    one = bundle({".manifest": {"revision": "r1", "roots": ["a"]}, "a.rego": "package a\n\np := data.b.x"}, "one")
-    two = bundle({".manifest": {"revision": "r2", "roots": ["b"]}, "b/data.json": {"x": 7}}, "two")
+def test_a_large_manifest_is_refused_before_it_is_read() -> None:
+    assert (
+        "bundle main: .manifest: larger than 10 bytes"
+        in refusal({".manifest": '{"revision": "1"}'}, limits=Limits(manifest_bytes=10)).message
+    )
+
+
+def test_an_unsigned_bundle_is_accepted_unless_a_signature_is_asked_for() -> None:
+    for verification in (None, OPEN, KNOWN):
+        assert parse_bundle("main", archive({"p.rego": MODULE}), verification=verification).signature is None
+    for verification in (ASKED, STRICT):
+        error = refusal({"p.rego": MODULE}, verification=verification)
+        assert (error.message, error.code) == ("bundle main: bundle missing .signatures.json file", ErrorCode.BUNDLE_SIGNATURE)
+
+
+def test_a_signed_bundle_must_verify_wherever_anything_is_verified() -> None:
+    content = signed({"p.rego": MODULE})
+    for verification in (KNOWN, ASKED, STRICT):
+        read = parse_bundle("main", content, verification=verification)
+        assert read.signature is not None
+        assert read.signature.is_verified
+    assert refusal(content, verification=OPEN).message == "bundle main: verification key not provided"
+    unverified = parse_bundle("main", content).signature
+    assert unverified is not None
+    assert (unverified.key_id, unverified.algorithm, unverified.is_verified) == ("k", "HS256", False)
+
+
+def test_a_delta_must_be_signed_where_a_snapshot_must() -> None:
+    for verification in (ASKED, STRICT):
+        assert parse_bundle("main", signed(DELTA), verification=verification).is_delta
+        assert "bundle missing .signatures.json file" in refusal(archive(dict(DELTA)), verification=verification).message
+    other = signed(DELTA, Key("k", "another", "HS256"))
+    assert isinstance(refusal(other, verification=KNOWN), SignatureError)
+
+
+def test_the_signature_is_verified_before_anything_is_read() -> None:
+    content = signed({"p.rego": MODULE, "x/patch.json": "{"}, Key("k", "another", "HS256"))
+    assert "the signature is not that of key `k`" in refusal(content, verification=KNOWN).message
+
+
+def test_a_file_that_is_named_like_a_signature_does_not_escape_one() -> None:
+    plain = files({"p.rego": MODULE})
+    content = write_archive([*plain, ArchiveFile(SIGNATURES_NAME, sign(plain, KEY)), ArchiveFile("x_signatures.json", b"{}")])
+    assert "more than one signature file" in refusal(content, verification=STRICT).message
+
+
+def test_the_digest_is_of_names_and_contents_and_not_of_signatures() -> None:
+    plain = {"p.rego": MODULE, "data.json": "{}"}
+    assert parse_bundle("a", archive(dict(plain))).digest == parse_bundle("b", signed(plain)).digest
+    assert bundle({"p.rego": MODULE}).digest != bundle({"q.rego": MODULE}).digest
+
+
+def with_roots(name: str, *roots: str, **contents: str) -> Bundle:
+    return bundle({".manifest": json.dumps({"revision": f"r-{name}", "roots": roots}), **contents}, name)
+
+
+def test_one_bundle_is_a_policy_of_its_revision() -> None:
+    source = combine([bundle({"p.rego": MODULE, "p_test.rego": MODULE, ".manifest": '{"revision": "7"}'})], etags={"main": "e"})
+    assert (source.modules, source.revision) == ({"main/p.rego": MODULE}, "7")
+    assert source.data == {"system": {"bundles": {"main": {"manifest": {"revision": "7", "roots": [""]}, "etag": "e"}}}}
+    assert len(source.digest) == 64
+
+
+def test_tests_are_part_of_it_if_asked_for() -> None:
+    assert list(combine([bundle({"p_test.rego": MODULE})], with_tests=True).modules) == ["main/p_test.rego"]
+
+
+def test_several_bundles_are_one_policy() -> None:
+    one = with_roots("one", "a", "x/y", **{"p.rego": MODULE, "data.json": '{"x": {"y": {"n": 1}}}'})
+    two = with_roots("two", "x/z", **{"data.json": '{"x": {"z": 2}}'})
     source = combine([two, one])
-    assert source.revision == "one=r1,two=r2"
-    assert list(source.modules) == ["one/a.rego"]
-    policy = rego.compile(source.modules, source.data, rego_version=source.rego_versions)
-    assert policy.entrypoint("a/p").decide({}) == 7
-    assert policy.query("data.system.bundles.two.manifest.revision = x") == [{"x": "r2"}]
+    assert source.revision == "one=r-one,two=r-two"
+    assert source.data["x"] == {"y": {"n": 1}, "z": 2}
+    assert list(source.data["system"]["bundles"]) == ["one", "two"]
+    assert combine([one, two]) == source
+    assert one.data == {"x": {"y": {"n": 1}}}
+
+
+def test_a_bundle_without_a_revision_has_that_of_its_contents() -> None:
+    read = bundle({"p.rego": MODULE})
+    assert combine([read]).revision == read.digest[:16]
+
+
+def test_objects_that_only_lead_to_a_root_are_no_data() -> None:
+    assert set(combine([with_roots("one", "c/d", **{"data.json": '{"c": {}}'})]).data) == {"system"}
 
 
 @pytest.mark.parametrize(
     ("roots", "message"),
     [
         (
-            (["a"], ["a"]),
-            "detected overlapping roots in manifests for these bundles: [one, two] (root a is in multiple bundles)",
+            {"h1": ["a/b", "c"], "h2": ["a", "c", "d"], "h4": ["d", "e"]},
+            "detected overlapping roots in manifests for these bundles: [h1, h2, h4] "
+            "(a overlaps a/b, root c is in multiple bundles, root d is in multiple bundles)",
         ),
-        ((["x"], ["x/y"]), "[one, two] (x overlaps x/y)"),
         (
-            ([""], ["a"]),
-            "bundles [one, two] have overlapping roots and cannot be activated simultaneously because bundle(s) [one] specify empty root "
-            "paths ('') which overlap with any other bundle root",
+            {"g2": ["c/d"], "n": [""]},
+            "bundles [g2, n] have overlapping roots and cannot be activated simultaneously because bundle(s) [n] specify empty "
+            "root paths ('') which overlap with any other bundle root",
         ),
+        ({"x": ["a"], "y": ["a"]}, "detected overlapping roots in manifests for these bundles: [x, y] (root a is in multiple bundles)"),
     ],
 )
-def test_bundles_that_own_the_same_data_are_refused(roots: tuple[list[str], list[str]], message: str) -> None:
-    one, two = (bundle({".manifest": {"roots": given}}, name) for name, given in zip(("one", "two"), roots, strict=True))
+def test_roots_that_overlap_are_refused_in_opas_words(roots: dict[str, list[str]], message: str) -> None:
     with pytest.raises(BundleError) as caught:
-        combine([one, two])
-    assert message in caught.value.message
+        combine([with_roots(name, *owned) for name, owned in roots.items()])
+    assert caught.value.message == message
 
 
-def test_names_that_only_begin_alike_do_not_overlap() -> None:
-    combine([bundle({".manifest": {"roots": ["ab"]}}, "one"), bundle({".manifest": {"roots": ["a"]}}, "two")])
+def test_a_bundle_twice_and_a_delta_are_no_policy() -> None:
+    with pytest.raises(BundleError, match="bundle main: is given twice"):
+        combine([bundle({}), bundle({})])
+    with pytest.raises(BundleError, match="bundle main: is a delta"):
+        combine([bundle(dict(DELTA))])
 
 
-# Deltas
-
-BASE: dict[str, Any] = {
-    ".manifest": {"revision": "r1", "roots": ["a"]},
-    "a.rego": "package a.rules",
-    "data.json": {"a": {"x": 1, "list": [1, 2], "deep": {"y": {"z": 1}}}},
-}
-
-
-def delta(*operations: dict[str, Any], roots: list[str] | None = None) -> Bundle:
-    return bundle({".manifest": {"revision": "r2", "roots": roots or ["a"]}, "patch.json": {"data": list(operations)}})
-
-
-@pytest.mark.parametrize(
-    ("operation", "data"),
-    [
-        ({"op": "upsert", "path": "/a/x", "value": 2}, {"x": 2, "list": [1, 2], "deep": {"y": {"z": 1}}}),
-        ({"op": "upsert", "path": "a/new/er", "value": 2}, {"x": 1, "list": [1, 2], "deep": {"y": {"z": 1}}, "new": {"er": 2}}),
-        ({"op": "upsert", "path": "/a/list/1", "value": 9}, {"x": 1, "list": [1, 9, 2], "deep": {"y": {"z": 1}}}),
-        ({"op": "upsert", "path": "/a/list/-", "value": 9}, {"x": 1, "list": [1, 2, 9], "deep": {"y": {"z": 1}}}),
-        ({"op": "replace", "path": "/a/list/0", "value": 9}, {"x": 1, "list": [9, 2], "deep": {"y": {"z": 1}}}),
-        ({"op": "remove", "path": "/a/list/0"}, {"x": 1, "list": [2], "deep": {"y": {"z": 1}}}),
-        ({"op": "remove", "path": "/a/deep/y/z"}, {"x": 1, "list": [1, 2], "deep": {"y": {}}}),
-        ({"op": "upsert", "path": "/a/~1~0%2f", "value": 2}, {"x": 1, "list": [1, 2], "deep": {"y": {"z": 1}}, "/~/": 2}),
-    ],
-)
-def test_a_delta_changes_data(operation: dict[str, Any], data: dict[str, Any]) -> None:
-    base = bundle(BASE)
-    changed = apply_delta(base, delta(operation))
-    assert changed.data == {"a": data}
-    assert (changed.manifest.revision, list(changed.modules)) == ("r2", ["a.rego"])
-    assert base.data == BASE["data.json"]
-    assert changed.digest != base.digest
+def test_modules_of_both_versions_are_one_policy() -> None:
+    source = combine(
+        [
+            bundle(
+                {
+                    "old.rego": "package old\n\nallow { input.x }\n",
+                    "new.rego": "package new\n\nallow if data.old.allow\n",
+                    ".manifest": '{"rego_version": 1, "file_rego_versions": {"/old*": 0}}',
+                }
+            )
+        ]
+    )
+    policy = rego.compile(source.modules, source.data, rego_version=source.versions(1))
+    assert source.versions(0) == {"main/old.rego": 0, "main/new.rego": 1}
+    assert policy.entrypoint("new/allow")
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        {"op": "replace", "path": "/a/none", "value": 1},
-        {"op": "remove", "path": "/a/none"},
-        {"op": "remove", "path": "/a/list/2"},
-        {"op": "upsert", "path": "/a/list/3", "value": 1},
-        {"op": "upsert", "path": "/a/x/y", "value": 1},
-        {"op": "remove", "path": "/a/list/x"},
-    ],
-)
-def test_a_delta_for_other_data_is_refused(operation: dict[str, Any]) -> None:
-    with pytest.raises(BundleError, match=r"nothing at this path|is no index|leads through a value"):
-        apply_delta(bundle(BASE), delta(operation))
+def test_a_version_that_nobody_names_is_the_compilers() -> None:
+    assert combine([bundle({"p.rego": MODULE})]).versions(0) == {"main/p.rego": 0}
+    assert combine([parse_bundle("main", archive({"p.rego": MODULE}), rego_version=0)]).versions(1) == {"main/p.rego": 0}
 
 
-def test_a_delta_of_other_roots_is_refused() -> None:
-    with pytest.raises(BundleError, match="manifest roots that are different from those in the store"):
-        apply_delta(bundle(BASE), delta({"op": "upsert", "path": "/b/x", "value": 1}, roots=["b"]))
-
-
-@pytest.mark.parametrize(
-    ("patch", "message"),
-    [
-        ({"data": [{"op": "move", "path": "/a"}]}, "bad patch operation: move"),
-        ({"data": [{"op": "upsert", "path": "/", "value": 1}]}, "is the whole document"),
-        ({"data": [{"op": "upsert", "path": "/c/x", "value": 1}]}, "do not permit data patch at path 'c/x'"),
-        ({"data": ["x"]}, "operation 0 must be an object with `op`, `path` and `value`"),
-        ({"data": {}}, "must be an object whose `data` is an array"),
-        ("{", "patch.json:1:2: not valid JSON"),
-    ],
-)
-def test_a_bad_patch_is_refused(patch: Any, message: str) -> None:
-    assert message in refusal({".manifest": {"roots": ["a"]}, "patch.json": patch})
-
-
-def test_a_delta_has_nothing_but_its_patch() -> None:
-    patch = {"data": [{"op": "upsert", "path": "/a", "value": 1}]}
-    assert "expected to contain only patch file" in refusal({"patch.json": patch, "a.rego": "package a"})
-
-
-def test_a_patch_without_operations_is_refused() -> None:
-    assert "has no operation" in refusal({"patch.json": {"data": []}})
+def test_bundles_and_files_are_one_source_unless_both_bring_the_same() -> None:
+    one = combine([bundle({"p.rego": MODULE, "data.json": '{"x": 1}'}, "one")])
+    two = combine([bundle({"data.json": '{"y": 1}'}, "two")])
+    both = merge(one, two)
+    assert (both.data["x"], both.data["y"], list(both.modules)) == (1, 1, ["one/p.rego"])
+    with pytest.raises(SourceError, match=r"`data\.x` is already set"):
+        merge(one, combine([bundle({"data.json": '{"x": 1}'}, "two")]))
