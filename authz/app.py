@@ -213,9 +213,9 @@ class App:
         async for _ in watcher.changes():
             self.refresher.request()
 
-    async def _compile(self, known_revision: str | None) -> CompileResponse:
+    async def _compile(self, known_digest: str | None) -> CompileResponse:
         config = self._config
-        request = CompileRequest(config.policies, config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_revision)
+        request = CompileRequest(config.policies, config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_digest)
         return await compile_in_process(request)
 
 

@@ -66,14 +66,14 @@ def answer(request: CompileRequest) -> CompileResponse:
         source = load_settled(request.paths)
     except (SourceError, BundleError) as error:
         return Failed(error.code, _utf8(error.message), error.help)
-    if source.revision == request.known_revision:
+    if source.digest == request.known_digest:  # bundles say their own revision, perhaps always the same
         return Unchanged(source.revision)
     try:
         versions = source.versions(request.rego_version)
         policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
         return Failed(ErrorCode.POLICY_COMPILE, _utf8(str(error)))
-    return Compiled(source.revision, policy.to_bytes())
+    return Compiled(source.revision, policy.to_bytes(), source.digest)
 
 
 def _utf8(message: str) -> str:
@@ -88,7 +88,7 @@ def main() -> None:
     with suppress(OSError):  # no /proc: then the kernel decides by size alone
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     request = decode_request(sys.stdin.buffer.read())
-    if request.known_revision is not None:
+    if request.known_digest is not None:
         os.nice(NICENESS)
     signal.alarm(math.ceil(request.timeout_s) + 1)  # ends an orphan whose parent can kill it no more
     with open(response_fd, "wb") as response:

@@ -167,7 +167,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def read_file(location: Path, max_bytes: int | None = None) -> bytes:
-    """Return what a regular file of bounded size (MAX_FILE_BYTES) holds; raises SourceError."""
+    """Return what a regular file holds, of at most so many bytes (by default MAX_FILE_BYTES); raises SourceError."""
     most = MAX_FILE_BYTES if max_bytes is None else max_bytes
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.

@@ -12,20 +12,21 @@ import msgspec
 
 
 class CompileRequest(msgspec.Struct, frozen=True):
-    """Compile what stands at `paths` unless its revision is `known_revision`, and within `timeout_s`."""
+    """Compile what stands at `paths` unless the digest of its contents is `known_digest`, and within `timeout_s`."""
 
     paths: tuple[str, ...]
     entrypoint: str
     rego_version: int
     timeout_s: float
-    known_revision: str | None = None
+    known_digest: str | None = None
 
 
 class Compiled(msgspec.Struct, frozen=True, tag="compiled"):
-    """A policy ready to be activated, as `rego.Policy.to_bytes` wrote it."""
+    """A policy ready to be activated, as `rego.Policy.to_bytes` wrote it. `digest` is that of what it was made of."""
 
     revision: str
     policy: bytes
+    digest: str = ""
 
 
 class Unchanged(msgspec.Struct, frozen=True, tag="unchanged"):

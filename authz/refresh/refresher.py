@@ -80,7 +80,7 @@ class Refresher:
     async def refresh(self) -> RefreshStatus:
         """Try once. Whatever goes wrong is in the status returned, not logged; the old snapshot then serves on."""
         try:
-            response = await self._compile(self.status.revision)
+            response = await self._compile(self.status.digest)
             if isinstance(response, Compiled):
                 await self._activate(response)
         except AuthzError as error:
@@ -96,7 +96,7 @@ class Refresher:
         match response:
             case Compiled():
                 self._counters.count(ACTIVATED)
-                self._succeed(now_ns, replace(self.status, revision=response.revision, activated_ns=now_ns))
+                self._succeed(now_ns, replace(self.status, revision=response.revision, digest=response.digest, activated_ns=now_ns))
                 log(logger, "info", "policy activated", source=self.status.name, revision=response.revision)
             case Unchanged():
                 self._counters.count(UNCHANGED)

@@ -17,7 +17,7 @@ class RefreshError:
 
 @dataclass(frozen=True, slots=True)
 class RefreshStatus:
-    """The state of one source; times are UNIX nanoseconds, 0 for never."""
+    """The state of one source; times are UNIX nanoseconds, 0 for never. `digest` is that of the contents that are active."""
 
     name: str
     revision: str | None = None
@@ -25,6 +25,7 @@ class RefreshStatus:
     succeeded_ns: int = 0
     activated_ns: int = 0
     error: RefreshError | None = None
+    digest: str | None = None
 
     @property
     def is_ok(self) -> bool:

@@ -15,6 +15,7 @@ from authz.refresh import compile_worker
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged
 from authz.refresh.sources import read_source
+from tests.bundle.archives import archive
 from tests.serving import ALLOW_GET, write
 
 
@@ -45,7 +46,7 @@ def test_what_is_active_already_is_not_compiled_again(tmp_path: Path) -> None:
     write(tmp_path, {"a.rego": ALLOW_GET})
     first = compile_now(request(tmp_path))
     assert isinstance(first, Compiled)
-    assert compile_now(request(tmp_path, known=first.revision)) == Unchanged(first.revision)
+    assert compile_now(request(tmp_path, known=first.digest)) == Unchanged(first.revision)
 
 
 def test_a_policy_that_does_not_compile_is_reported_with_file_and_line(tmp_path: Path) -> None:
@@ -93,7 +94,8 @@ def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, mo
 def test_files_that_never_stand_still_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def read_then_edit(paths: Iterable[Path]) -> PolicySource:
         source = read_source(paths)
-        write(tmp_path, {"a.rego": (tmp_path / "a.rego").read_text() + "\n"})
+        (text,) = source.modules.values()
+        write(tmp_path, {"a.rego": text + "\n"})
         return source
 
     write(tmp_path, {"a.rego": "package a"})
@@ -154,3 +156,29 @@ def test_a_cancelled_compile_leaves_no_worker(tmp_path: Path) -> None:
 
     with pytest.raises(ProcessLookupError):
         os.kill(asyncio.run(cancel_midway()), 0)
+
+
+def test_a_bundle_is_compiled_like_a_directory(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET, ".manifest": '{"revision": "7"}'}))
+    response = compile_now(request(bundle))
+    assert isinstance(response, Compiled)
+    assert response.revision == "7"
+
+
+def test_a_bundle_of_the_same_revision_is_compiled_again_if_it_holds_something_else(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET, ".manifest": '{"revision": "7"}'}))
+    first = compile_now(request(bundle))
+    assert isinstance(first, Compiled)
+    assert compile_now(request(bundle, known=first.digest)) == Unchanged("7")
+    bundle.write_bytes(archive({"a.rego": ALLOW_GET + "\n", ".manifest": '{"revision": "7"}'}))
+    assert isinstance(compile_now(request(bundle, known=first.digest)), Compiled)
+
+
+def test_a_bundle_that_is_none_is_reported(tmp_path: Path) -> None:
+    bundle = tmp_path / "policy.tar.gz"
+    bundle.write_bytes(b"<html>")
+    response = compile_now(request(bundle))
+    assert isinstance(response, Failed)
+    assert (response.code, response.message) == (ErrorCode.BUNDLE, f"bundle {bundle}: archive read failed: gzip: invalid header")

@@ -30,8 +30,8 @@ class Scene:
         self.now_ns += 1
         return self.now_ns
 
-    async def compile(self, known_revision: str | None) -> CompileResponse:
-        self.known.append(known_revision)
+    async def compile(self, known_digest: str | None) -> CompileResponse:
+        self.known.append(known_digest)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -54,9 +54,9 @@ class Scene:
 
 
 def test_what_compiles_becomes_active() -> None:
-    scene = Scene(Compiled("r1", b""), Compiled("r2", b""))
+    scene = Scene(Compiled("r1", b"", "d1"), Compiled("r2", b"", "d2"))
     scene.refresh(2)
-    assert (scene.active, scene.known) == (["r1", "r2"], [None, "r1"])
+    assert (scene.active, scene.known) == (["r1", "r2"], [None, "d1"])
     status = scene.refresher.status
     assert (status.revision, status.is_ok, status.activated_ns) == ("r2", True, 2)
     assert scene.counted() == {"activated": 2}
@@ -151,14 +151,14 @@ def test_a_request_during_an_attempt_is_another_attempt_after_it_and_only_one() 
     scene = Scene(Compiled("r1", b""), Compiled("r2", b""))
     running, begun, finish = 0, asyncio.Semaphore(0), asyncio.Semaphore(0)
 
-    async def slow(known_revision: str | None) -> CompileResponse:
+    async def slow(known_digest: str | None) -> CompileResponse:
         nonlocal running
         running += 1
         assert running == 1
         begun.release()
         await finish.acquire()
         running -= 1
-        return await scene.compile(known_revision)
+        return await scene.compile(known_digest)
 
     scene.refresher = Refresher("policies/", slow, scene.activate, scene.counters, scene.clock)
 
