@@ -12,7 +12,10 @@ CACHE_RESULTS: Final = ("hit", "miss", "bypass")
 
 ACTIVATED: Final = "activated"
 UNCHANGED: Final = "unchanged"
-OUTCOMES: Final = (ACTIVATED, UNCHANGED, ErrorCode.POLICY_SOURCE, ErrorCode.POLICY_COMPILE, ErrorCode.ACTIVATION)
+OUTCOMES: Final = (
+    ACTIVATED, UNCHANGED, ErrorCode.POLICY_SOURCE, ErrorCode.BUNDLE, ErrorCode.BUNDLE_SIGNATURE, ErrorCode.POLICY_COMPILE,
+    ErrorCode.ACTIVATION,
+)  # fmt: skip
 """What an attempt to refresh the policy can come to."""
 
 SEND_OUTCOMES: Final = ("ok", "refused", "timeout", "network", "invalid", "too_large", "cancelled")
