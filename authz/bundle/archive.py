@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from authz.bundle import tar
 from authz.bundle.errors import BundleError
 from authz.bundle.inflate import gunzip, gzip
 from authz.bundle.limits import DEFAULT_LIMITS, Limits
+
+_HEADERS_PER_FILE: Final = 4  # its own, that of a long name, and directories
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def read_archive(content: bytes, limits: Limits = DEFAULT_LIMITS) -> tuple[Archi
     twice, links and devices, and whatever exceeds a limit.
     """
     files: dict[str, ArchiveFile] = {}
-    for entry in tar.entries(_expanded(content, limits), limits.file_bytes):
+    for entry in tar.entries(_expanded(content, limits), limits.file_bytes, _HEADERS_PER_FILE * limits.files):
         path = _path(entry.name, limits)
         if path in files:
             raise BundleError(f"`{path}` is twice in the archive", help="which of the two counts would depend on the reader")

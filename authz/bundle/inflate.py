@@ -10,7 +10,11 @@ from authz.bundle.limits import Limits
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31  # the largest window, with gzip's header and trailer
-_STEP: Final = 1 << 20
+_INPUT_STEP: Final = 1 << 16
+_OUTPUT_STEP: Final = 1 << 20
+MAX_MEMBERS: Final = 1_000
+"""Streams that one archive may be made of; writers that compress in parallel make a member of each piece."""
+
 _LEVEL: Final = 9
 
 
@@ -21,28 +25,34 @@ def gunzip(content: bytes, limits: Limits) -> bytes:
     if not content.startswith(GZIP_MAGIC):
         raise BundleError("archive read failed: gzip: invalid header", help="a bundle is a gzip-compressed tar archive")
     out = bytearray()
-    rest = content
-    while rest.startswith(GZIP_MAGIC):
-        rest = _member(rest, out, len(content), limits)
-    if rest.strip(b"\0"):  # zeros: padding of tapes and of some storage
-        raise BundleError(f"archive read failed: gzip: {len(rest)} bytes after the end of the stream")
+    at = members = 0
+    while content.startswith(GZIP_MAGIC, at):
+        members += 1
+        if members > MAX_MEMBERS:
+            raise BundleError(f"archive read failed: gzip: more than {MAX_MEMBERS} members")
+        at = _member(content, at, out, limits)
+    if content[at:].strip(b"\0"):  # zeros: padding of tapes and of some storage
+        raise BundleError(f"archive read failed: gzip: {len(content) - at} bytes after the end of the stream")
     return bytes(out)
 
 
-def _member(data: bytes, out: bytearray, packed: int, limits: Limits) -> bytes:
-    """Append what the first member of `data` holds; return what follows it."""
+def _member(content: bytes, at: int, out: bytearray, limits: Limits) -> int:
+    """Append what the member at a place holds; return where it ends. Input goes in by pieces: what is left of one is copied each time."""
     inflater = zlib.decompressobj(_GZIP_WINDOW)
     try:
         while not inflater.eof:
-            made = inflater.decompress(data, _STEP)
-            data = inflater.unconsumed_tail
+            piece = inflater.unconsumed_tail
+            if not piece:
+                piece = content[at : at + _INPUT_STEP]
+                at += len(piece)
+            made = inflater.decompress(piece, _OUTPUT_STEP)
             out += made
-            _check_size(len(out), packed, limits)
-            if not made and not data and not inflater.eof:
+            _check_size(len(out), len(content), limits)
+            if not made and not piece:
                 raise BundleError("archive read failed: gzip: unexpected end", help="the archive is cut off; download or build it again")
     except zlib.error as error:
         raise BundleError(f"archive read failed: gzip: {_reason(error)}") from error
-    return inflater.unused_data
+    return at - len(inflater.unused_data)
 
 
 def _check_size(size: int, packed: int, limits: Limits) -> None:

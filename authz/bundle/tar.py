@@ -45,9 +45,12 @@ def is_tar(content: bytes) -> bool:
     return content[257:262] == b"ustar"
 
 
-def entries(content: bytes, max_file_bytes: int) -> Iterator[Entry]:
-    """Yield the regular files in order; directories are passed over. Raises BundleError for anything else, and at the first damage."""
-    reader = _Reader(content)
+def entries(content: bytes, max_file_bytes: int, max_headers: int) -> Iterator[Entry]:
+    """Yield the regular files in order; directories are passed over. Raises BundleError for anything else, and at the first damage.
+
+    `max_headers` bounds what is read altogether: directories and long names, too.
+    """
+    reader = _Reader(content, max_headers)
     name: str | None = None
     size: int | None = None
     while (header := reader.header()) is not None:
@@ -80,8 +83,9 @@ def entries(content: bytes, max_file_bytes: int) -> Iterator[Entry]:
 class _Reader:
     """The archive and where it is read. INVARIANT: `at` is a multiple of the block size."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, max_headers: int) -> None:
         self._content = memoryview(content)
+        self._headers_left = max_headers
         self.at = 0
 
     def header(self) -> bytes | None:
@@ -90,12 +94,15 @@ class _Reader:
         if len(block) < BLOCK:
             raise self.error("unexpected end", self.at)
         if block == _ZEROS:
-            if any(self._content[self.at :]):
+            if bytes(self._content[self.at :]).strip(b"\0"):
                 raise self.error("data after the end of the archive", self.at)
             return None
         if self.number(block[_CHECKSUM]) != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
             raise self.error("invalid header", self.at)
         self.at += BLOCK
+        self._headers_left -= 1
+        if self._headers_left < 0:
+            raise self.error("too many entries", self.at)
         return block
 
     def number(self, field: bytes) -> int:

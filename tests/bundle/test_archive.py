@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import tarfile
 import time
 from dataclasses import replace
@@ -182,3 +183,34 @@ def test_what_is_no_archive_is_refused(content: bytes, message: str) -> None:
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}(/[a-z]{1,8}){0,3}\.(json|rego)", fullmatch=True), st.binary(max_size=2000), max_size=8))
 def test_any_files_survive_writing_and_reading(contents: dict[str, bytes]) -> None:
     assert {file.path: file.content for file in read_archive(archive(contents))} == contents
+
+
+def test_a_bomb_of_empty_members_is_refused_at_once() -> None:
+    started = time.monotonic()
+    assert "gzip: more than 1000 members" in refusal(gzip.compress(b"") * 500_000)
+    assert time.monotonic() - started < 2
+
+
+def test_a_large_archive_is_read_in_the_time_that_its_size_takes() -> None:
+    noise = os.urandom(24 * 2**20)
+    content = archive({"noise.bin": noise})
+    started = time.monotonic()
+    assert read_archive(content)[0].content == noise
+    assert time.monotonic() - started < 5
+
+
+def test_a_bomb_of_directories_is_refused_at_once() -> None:
+    header = bytearray(gzip.decompress(archive({"d": ""}))[:512])
+    header[156] = ord("5")
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    started = time.monotonic()
+    assert "tar: too many entries" in refusal(gzip.compress(bytes(header) * 100_000, 1), replace(DEFAULT_LIMITS, ratio=2000))
+    assert time.monotonic() - started < 2
+
+
+def test_zeros_behind_the_end_are_padding_however_many() -> None:
+    started = time.monotonic()
+    padded = gzip.compress(gzip.decompress(archive(POLICY)) + bytes(64 * 2**20), 1)
+    assert read_archive(padded, replace(DEFAULT_LIMITS, ratio=2000)) == read_archive(archive(POLICY))
+    assert time.monotonic() - started < 2
