@@ -19,7 +19,7 @@ import uvloop
 
 from authz import __version__
 from authz.config import Config, ConfigError
-from authz.decider import SWITCH_INTERVAL_S, Decider
+from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
 from authz.errors import AuthzError
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.files import fingerprint, printable
@@ -30,7 +30,7 @@ from authz.server.admin import AdminServer
 from authz.server.signals import Signals
 from authz.server.view import Deciding, ProcessView
 from authz.telemetry.counters import ActivationCounters
-from authz.telemetry.logs import LogWriter, configure_logs, log
+from authz.telemetry.logs import LogWriter, configure_logs, log, telling_of_death
 from authz.telemetry.stats import Counts, Stats
 from authz.watcher import Watcher
 from authz.workers.pool import Pool
@@ -57,9 +57,9 @@ def run(config: Config) -> int:
     addresses = [parse_address(text) for text in config.addr]
     log_writer = configure_logs(config.log.format, config.log.level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    decider = Decider(config, log_writer)  # also where workers decide: it tells what is wrong with the configuration
+    answering = _answering(config, addresses, log_writer)
     try:
-        uvloop.run(_serve(config, paths, addresses, decider, log_writer))
+        uvloop.run(_serve(config, paths, answering, log_writer))
     finally:
         log_writer.close()
     return 0
@@ -74,8 +74,16 @@ def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
     return tuple(map(Path, policies))
 
 
-async def _serve(config: Config, paths: tuple[Path, ...], addresses: Sequence[Address], decider: Decider, log_writer: LogWriter) -> None:
-    answering = Pool(config, addresses) if config.workers > 1 else InProcess(decider, addresses, config.drain_s)
+def _answering(config: Config, addresses: Sequence[Address], log_writer: LogWriter) -> Answering:
+    """Return who answers the checks. Raises ConfigError, also for what only the workers would find wrong."""
+    if config.workers == 1:
+        return InProcess(Decider(config, log_writer), addresses, config.drain_s)
+    identity_settings(config)
+    sending_settings(config)
+    return Pool(config, addresses)
+
+
+async def _serve(config: Config, paths: tuple[Path, ...], answering: Answering, log_writer: LogWriter) -> None:
     app = App(config, paths, answering, log_writer)
     signals = Signals(abort=app.abort, reload=app.refresher.request)
     async with app.administering(), app.watching(), answering.running():
@@ -223,14 +231,9 @@ class App:
 async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run `work` beside the block and cancel it in the end. Checks are answered on if it dies, but not in silence."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_tell_if_dead)
+    task.add_done_callback(telling_of_death(logger, "a defect of authz ended hot reload; restart to get it back"))
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-def _tell_if_dead(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("a defect of authz ended hot reload; restart to get it back", exc_info=task.exception())

@@ -14,7 +14,6 @@ from authz.bundle.errors import BundleError
 BLOCK: Final = 512
 _ZEROS: Final = bytes(BLOCK)
 _MODE: Final = 0o600
-_MAX_OCTAL: Final = 8**11
 _MAX_HEADER_BYTES: Final = 1 << 16  # what a pax header or a long name may hold
 _NAME: Final = slice(0, 100)
 _SIZE: Final = slice(124, 136)

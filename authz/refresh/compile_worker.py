@@ -19,7 +19,7 @@ from authz import rego
 from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError
 from authz.bundle.errors import BundleError
 from authz.errors import ErrorCode
-from authz.refresh.files import fingerprint
+from authz.refresh.files import fingerprint, printable
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
 from authz.refresh.sources import read_source
 
@@ -65,20 +65,15 @@ def answer(request: CompileRequest) -> CompileResponse:
     try:
         source = load_settled(request.paths)
     except (SourceError, BundleError) as error:
-        return Failed(error.code, _utf8(error.message), error.help)
+        return Failed(error.code, printable(error.message), error.help)
     if source.digest == request.known_digest:  # bundles say their own revision, perhaps always the same
         return Unchanged(source.revision)
     try:
         versions = source.versions(request.rego_version)
         policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
-        return Failed(ErrorCode.POLICY_COMPILE, _utf8(str(error)))
+        return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)))
     return Compiled(source.revision, policy.to_bytes(), source.digest)
-
-
-def _utf8(message: str) -> str:
-    """Return a message that can be sent: it may name a key of the data, and JSON can escape half of a surrogate pair."""
-    return message.encode("utf-8", "backslashreplace").decode()
 
 
 def main() -> None:

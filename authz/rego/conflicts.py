@@ -5,13 +5,12 @@ Owns what may stand together and how it is said. Looks at heads and packages onl
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 
 from authz.rego import errors, nodes
 from authz.rego.errors import Findings, Stage
-from authz.rego.names import original_name, path_text
+from authz.rego.names import constant_path, constants, original_name, path_text, step_text
 from authz.rego.nodes import Location, Rule, Scalar, Term
 from authz.rego.values import Value, order_key
 
@@ -25,7 +24,7 @@ def report_conflicts(modules: Iterable[nodes.Module], findings: Findings) -> Non
     places: dict[Place, list[Rule]] = defaultdict(list)
     for module in modules:
         for rule in module.rules:
-            places[("data", *module.package, *_constant_path(rule))].append(rule)
+            places[("data", *module.package, *constant_path(rule))].append(rule)
     inside = _inside(places)
     for place, rules in places.items():
         name = _name(place, rules[-1])
@@ -71,17 +70,6 @@ def _report(findings: Findings, rule: Rule, message: str, help: str) -> None:
     findings.report(errors.TYPE, message, rule.location, help=help, check=Stage.CONFLICTS)
 
 
-def _constant_path(rule: Rule) -> Place:
-    ref = rule.head.ref
-    assert isinstance(ref.head, nodes.Var)
-    return (ref.head.name, *constants(ref.args))
-
-
-def constants(terms: Iterable[Term]) -> Place:
-    """Return the values of the leading constant terms."""
-    return tuple(term.value for term in itertools.takewhile(lambda term: isinstance(term, Scalar), terms) if isinstance(term, Scalar))
-
-
 def _is_constant(rule: Rule) -> bool:
     return all(isinstance(step, Scalar) for step in rule.head.ref.args)
 
@@ -112,12 +100,12 @@ def _line(item: tuple[Place, Rule]) -> str:
 def _name(place: Place, rule: Rule) -> str:
     """Return the path of a rule with its variable steps."""
     steps = rule.head.ref.args[len(constants(rule.head.ref.args)) :]
-    return path_text(place) + "".join(_step_text(step) for step in steps)
+    return path_text(place) + "".join(map(_head_step, steps))
 
 
-def _step_text(step: Term) -> str:
+def _head_step(step: Term) -> str:
     if isinstance(step, Scalar):
-        return f".{step.value}" if path_text((step.value,)) == step.value else path_text((step.value,))
+        return step_text(step.value)
     return f"[{original_name(step.name)}]" if isinstance(step, nodes.Var) else "[…]"
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 from authz.rego import errors, nodes
-from authz.rego.names import Globals
+from authz.rego.names import Globals, constant_path
 from authz.rego.nodes import Annotation, Location, Rule, Term
 from authz.rego.treewalk import parts, walk
 from authz.rego.values import Object, Scalar, Value, from_json
@@ -82,14 +82,7 @@ def _note(known: dict[Path, Annotation], path: Path, annotation: Annotation) -> 
 
 def _path(module: nodes.Module, rule: Rule) -> Path:
     """Return the path of a rule below `data`, as far as it is constant."""
-    ref = rule.head.ref
-    assert isinstance(ref.head, nodes.Var)
-    path: list[Value] = [*module.package, ref.head.name]
-    for step in ref.args:
-        if not isinstance(step, nodes.Scalar):
-            break
-        path.append(step.value)
-    return tuple(path)
+    return (*module.package, *constant_path(rule))
 
 
 def _expanded(module: nodes.Module, scope: Globals, known: Annotations) -> nodes.Module:

@@ -5,6 +5,7 @@ Owns imports and the lists of rules and functions by package. Knows no scopes an
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -23,11 +24,13 @@ def original_name(name: str) -> str:
 
 def path_text(path: Iterable[Value]) -> str:
     """Return a path as it is written in Rego: `data.a["b c"][1]`."""
-    return "".join(f".{step}" if _is_name(step) else f"[{to_text(step)}]" for step in path).removeprefix(".")
+    return "".join(map(step_text, path)).removeprefix(".")
 
 
-def _is_name(step: Value) -> bool:
-    return isinstance(step, str) and step.isascii() and step.isidentifier() and step not in KEYWORDS
+def step_text(step: Value) -> str:
+    """Return a step of a path behind what it leads on from: `.a`, or `["b c"]`."""
+    is_name = isinstance(step, str) and step.isascii() and step.isidentifier() and step not in KEYWORDS
+    return f".{step}" if is_name else f"[{to_text(step)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,18 @@ def ground_path(ref: Ref) -> tuple[str, ...]:
             break
         path.append(arg.value)
     return tuple(path)
+
+
+def constants(terms: Iterable[Term]) -> tuple[Value, ...]:
+    """Return the values of the leading constant terms."""
+    return tuple(term.value for term in itertools.takewhile(lambda term: isinstance(term, Scalar), terms) if isinstance(term, Scalar))
+
+
+def constant_path(rule: nodes.Rule) -> tuple[Value, ...]:
+    """Return the path of a rule below its package, as far as it is constant."""
+    ref = rule.head.ref
+    assert isinstance(ref.head, Var)
+    return (ref.head.name, *constants(ref.args))
 
 
 def dotted(term: Term) -> tuple[str, ...] | None:

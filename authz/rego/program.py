@@ -12,9 +12,8 @@ from enum import StrEnum
 from typing import Final
 
 from authz.rego import errors, nodes
-from authz.rego.conflicts import constants
 from authz.rego.errors import Findings
-from authz.rego.names import ground_path, path_text
+from authz.rego.names import constants, ground_path, path_text
 from authz.rego.nodes import Location, Scalar, Term
 from authz.rego.values import Value
 

@@ -6,10 +6,12 @@ headers, tokens or bodies.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, Literal, TextIO, TypeAlias
@@ -40,6 +42,16 @@ _LEVEL_NAMES: Final = {
 def log(logger: logging.Logger, level: LogLevel, message: str, **fields: Field) -> None:
     """Log `message` (constant text, so that it can be searched for) with fields."""
     logger.log(_LEVELS[level], message, extra={"fields": fields})
+
+
+def telling_of_death(logger: logging.Logger, message: str) -> Callable[[asyncio.Task[None]], None]:
+    """Return what is to be called when a task that should have gone on is done: it logs what ended it."""
+
+    def tell(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            logger.error(message, exc_info=task.exception())
+
+    return tell
 
 
 class JsonFormatter(logging.Formatter):

@@ -28,7 +28,6 @@ ANSWER_S: Final = 120.0
 """How long a worker may take to build a policy: beyond any that could be compiled."""
 
 STATS_S: Final = 1.0
-KILL_S: Final = 1.0
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from authz.telemetry.stats import Stats
 
 HEADER: Final = struct.Struct(">IQ")
 MAX_MESSAGE_BYTES: Final = 2**20
-MAX_BLOB_BYTES: Final = 2**31
 
 
 class Socket(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled
 from authz.server import Address
 from authz.server.address import BoundSocket, bind_shared
-from authz.telemetry.logs import log
+from authz.telemetry.logs import log, telling_of_death
 from authz.telemetry.stats import Counts, Stats, total
 from authz.workers.connection import START_S, Connection, WorkerError
 from authz.workers.messages import Commit, Committed, Discard, Drain, Listen, Listening, Prepare, Prepared, Setup, Socket
@@ -73,7 +73,7 @@ class Pool:
             await asyncio.gather(*(self._start(number) for number in range(count)))
             keepers += (asyncio.create_task(self._keep(number)) for number in range(count))
             for keeper in keepers:
-                keeper.add_done_callback(_tell_if_dead)
+                keeper.add_done_callback(telling_of_death(logger, "a defect of authz: a worker is not looked after any more"))
             yield
         finally:
             self._is_draining = True
@@ -198,11 +198,6 @@ class Pool:
                 log(logger, "error", "a worker is stuck and is ended", pid=worker.pid, silent_s=SILENCE_S)
                 break
         return loop.time() - began
-
-
-def _tell_if_dead(keeper: asyncio.Task[None]) -> None:
-    if not keeper.cancelled() and keeper.exception() is not None:
-        logger.error("a defect of authz: a worker is not looked after any more", exc_info=keeper.exception())
 
 
 async def _prepare(worker: Connection, swap: int, compiled: Compiled) -> Prepared | WorkerError:

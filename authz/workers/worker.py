@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Coroutine
 from typing import Final
 
 import uvloop
@@ -120,8 +121,8 @@ class Worker:
             case Drain(grace_s) if not self._drained.done():
                 self._drained.set_result(grace_s)
 
-    def _begin(self, work: object) -> None:
-        task = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
 

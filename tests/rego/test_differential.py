@@ -11,15 +11,12 @@ from typing import Any
 import pytest
 
 from authz import rego
-from tests.conformance.suite import canonical
 from tests.rego.oracle import Oracle, RefusedError, oracle_tool
 from tests.rego.oracle_policies import Case, make_case
+from tests.rego.outcomes import CONFLICT, Outcome, outcome, solutions
 
 SEEDS_OF_A_TEST = 50
-CONFLICT = ("error", "eval_conflict_error")
 BUILTIN_ERRORS = {"eval_builtin_error", "eval_type_error"}
-
-Outcome = tuple[str, Any]
 
 
 def compiled(case: Case, *, optimize: bool) -> rego.Policy | rego.CompileError:
@@ -29,27 +26,15 @@ def compiled(case: Case, *, optimize: bool) -> rego.Policy | rego.CompileError:
         return error
 
 
-def outcome(policy: rego.Policy, rule: str, document: Any) -> Outcome:
-    """Return what a rule gives for an input: the value in a comparable form, or the error's code."""
-    try:
-        return "value", solutions(policy.query(f"data.t.{rule} = x", input=document))
-    except rego.EvalError as error:
-        return "error", error.code
-
-
 def direct(policy: rego.Policy, rule: str, document: Any) -> Outcome:
     """Return the same by the entry point, where the rule is one."""
     if f"t/{rule}" not in policy.entrypoints:
-        return outcome(policy, rule, document)
+        return outcome(policy, f"data.t.{rule}", document)
     try:
         value = policy.entrypoint(f"t/{rule}").decide(document)
     except rego.EvalError as error:
         return "error", error.code
     return "value", solutions([] if value is rego.UNDEFINED else [{"x": value}])
-
-
-def solutions(bindings: list[dict[str, Any]]) -> Any:
-    return frozenset(canonical(binding) for binding in bindings)
 
 
 @pytest.mark.parametrize("block", range(6))

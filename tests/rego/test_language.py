@@ -12,16 +12,13 @@ from typing import Any
 import pytest
 
 from authz import rego
-from tests.conformance.suite import canonical
 from tests.rego.engines import NAMES, Engine, is_installed
 from tests.rego.language_policies import Bundle, make_bundle
 from tests.rego.oracle import Oracle, RefusedError, oracle_tool
+from tests.rego.outcomes import CONFLICT, Outcome, outcome, solutions
 
 SEEDS_OF_A_TEST = 20
 BLOCKS = range(3)
-CONFLICT = ("error", "eval_conflict_error")
-
-Outcome = tuple[str, Any]
 
 
 def compiled(bundle: Bundle, *, optimize: bool = True) -> rego.Policy | rego.CompileError:
@@ -29,18 +26,6 @@ def compiled(bundle: Bundle, *, optimize: bool = True) -> rego.Policy | rego.Com
         return rego.compile(bundle.modules, bundle.data, rego_version=bundle.rego_version, optimize=optimize)
     except rego.CompileError as error:
         return error
-
-
-def outcome(policy: rego.Policy, document: str, value: Any) -> Outcome:
-    """Return what a document is for an input, in a comparable form, or the error's code."""
-    try:
-        return "value", solutions(policy.query(f"{document} = x", input=value))
-    except rego.EvalError as error:
-        return "error", error.code
-
-
-def solutions(bindings: list[dict[str, Any]]) -> Any:
-    return frozenset(canonical(binding) for binding in bindings)
 
 
 def bundles(block: int, start: int = 0, size: int = SEEDS_OF_A_TEST, **options: Any) -> Iterator[tuple[int, Bundle]]:

@@ -28,7 +28,6 @@ _WORDS: Final[dict[str, tuple[str, GoScalar]]] = {
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), ("!!float", -math.inf)),
     "<<": ("!!merge", "<<"),
 }
-_HINTED: Final = frozenset("yYnNtTfFoO~<")  # what a word may begin with; "<" is not among go-yaml's but finds its word all the same
 _INTEGER: Final = re.compile(r"([-+]?)(0[bB][01]+|0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|[1-9][0-9]*|0)")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=[0-9])_(?=[0-9])")

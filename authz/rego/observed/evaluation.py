@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
-from authz.rego.nodes import Scalar
+from authz.rego.names import constants
 from authz.rego.observed.events import Observer, Op
 from authz.rego.observed.expressions import Values
 from authz.rego.observed.facts import Place
@@ -196,7 +196,7 @@ class Evaluation(Steps):
                 if self._contributed(frame, scope, link, keys, target):
                     break
         for link in self._rules.key_defaults(group) if group.kind is Kind.OBJECT else ():
-            if _peek(target, _constants(link)) is None:
+            if _peek(target, constants(link.keys)) is None:
                 self._contributed(frame, scope, link, keys, target)
         return Set(target) if group.kind is Kind.SET else grown(target)
 
@@ -271,10 +271,6 @@ class Evaluation(Steps):
             return self.collection(frame, scope, group.path, ())
         values = list(self.complete(frame, scope, group.path))
         return values[0] if values else None
-
-
-def _constants(link: Definition) -> tuple[Value, ...]:
-    return tuple(key.value for key in link.keys if isinstance(key, Scalar))
 
 
 def _peek(target: Any, keys: tuple[Value, ...]) -> Any:

@@ -20,6 +20,7 @@ class Rules:
     def __init__(self, planned: Planned) -> None:
         self.planned = planned
         self._defaults: dict[Path, Definition | None] = {}
+        self._key_defaults: dict[Path, tuple[Definition, ...]] = {}
         self._indexes: dict[Path, RuleIndex] = {}
 
     def index(self, group: Group) -> RuleIndex:
@@ -31,7 +32,10 @@ class Rules:
 
     def key_defaults(self, group: Group) -> tuple[Definition, ...]:
         """Return the defaults of single keys of an object: they count if all its keys are constants."""
-        return tuple(Definition(self.planned, group, member) for member in group.defaults) if group.is_constant else ()
+        if group.path not in self._key_defaults:
+            members = group.defaults if group.is_constant else ()
+            self._key_defaults[group.path] = tuple(Definition(self.planned, group, member) for member in members)
+        return self._key_defaults[group.path]
 
     def default(self, group: Group) -> Definition | None:
         """Return the default of a document or function."""

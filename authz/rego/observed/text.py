@@ -11,12 +11,11 @@ from typing import Final
 
 from authz.rego import nodes
 from authz.rego.expand import CallExpr, EqualExpr, FlatBody, FlatComprehension, FlatExpr, FlatLiteral, FlatLogical, FlatNot, FlatOperand
+from authz.rego.names import step_text
 from authz.rego.nodes import Ref, Scalar, Term, Var
-from authz.rego.render import quote, to_text
-from authz.rego.tokens import KEYWORDS
-from authz.rego.values import order_key
+from authz.rego.render import to_text
+from authz.rego.values import Value, order_key
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WILDCARD: Final = re.compile(r"\$[0-9]+")
 _BRACKETS: Final = {"array": "[]", "set": "{}", "object": "{}"}
 
@@ -108,17 +107,13 @@ class Texts:
         return f"[{self.term(step)}]"
 
 
-def path_text(path: Iterable[object]) -> str:
-    """Return a dotted path; steps that are no names in brackets."""
+def path_text(path: Iterable[Value]) -> str:
+    """Return a path whose head is as it is, also if it is a keyword: built-ins are called so."""
     head, *steps = path
-    return str(head) + "".join(step_text(step) if isinstance(step, str) else f"[{step}]" for step in steps)
+    return str(head) + "".join(map(step_text, steps))
 
 
-def step_text(name: str) -> str:
-    return f".{name}" if _NAME.fullmatch(name) and name not in KEYWORDS else f"[{quote(name)}]"
-
-
-def _target(target: Term) -> Iterable[object]:
+def _target(target: Term) -> Iterable[Value]:
     """Return the path that a `with` names."""
     assert isinstance(target, Ref)
     assert isinstance(target.head, Var)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from authz.rego.builtins.regex import Regex
 from authz.rego.tables.indexes import Component, PrefixIndex
@@ -150,8 +150,6 @@ def _text(parts: list[Part]) -> str | None:
 
 
 # The trie
-
-_Tails: TypeAlias = list[tuple[Tester | None, bool, Component]]
 
 
 class _Node:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from authz.rego.errors import CompileError, Findings
 from authz.rego.expand import FlatBody
-from authz.rego.nodes import Rule, Scalar, Term
+from authz.rego.names import constants
+from authz.rego.nodes import Rule, Term
 from authz.rego.types.bodies import BodyChecker, new_scope_types
 from authz.rego.types.documents import DocumentTypes, Path
 from authz.rego.types.faults import Fault
@@ -21,7 +22,6 @@ from authz.rego.types.replacing import Replacements, Uses
 from authz.rego.types.schemas import Schemas, SchemaTypes
 from authz.rego.types.scope import Scope, Shared
 from authz.rego.types.unify import Unifier
-from authz.rego.values import Value
 from authz.rego.variables import term_vars
 
 __all__ = ["Definition", "SchemaTypes", "Schemas", "Typing", "check_query", "check_rules"]
@@ -46,12 +46,7 @@ class Definition:
     @property
     def ground(self) -> Path:
         """The leading keys that are constants."""
-        constants: list[Value] = []
-        for key in self.keys:
-            if not isinstance(key, Scalar):
-                break
-            constants.append(key.value)
-        return tuple(constants)
+        return constants(self.keys)
 
 
 @dataclass(frozen=True, slots=True)
