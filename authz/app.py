@@ -23,7 +23,7 @@ from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending
 from authz.errors import AuthzError
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.files import fingerprint, printable
-from authz.refresh.messages import Compiled, CompileRequest, CompileResponse
+from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Paths
 from authz.refresh.refresher import Refresher
 from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
@@ -223,7 +223,9 @@ class App:
 
     async def _compile(self, known_digest: str | None) -> CompileResponse:
         config = self._config
-        request = CompileRequest(config.policies, config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_digest)
+        request = CompileRequest(
+            Paths(config.policies), config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_digest
+        )
         return await compile_in_process(request)
 
 

@@ -14,7 +14,7 @@ ACTIVATED: Final = "activated"
 UNCHANGED: Final = "unchanged"
 OUTCOMES: Final = (
     ACTIVATED, UNCHANGED, ErrorCode.POLICY_SOURCE, ErrorCode.BUNDLE, ErrorCode.BUNDLE_SIGNATURE, ErrorCode.POLICY_COMPILE,
-    ErrorCode.ACTIVATION,
+    ErrorCode.POLICY_TESTS, ErrorCode.CANARY, ErrorCode.ACTIVATION,
 )  # fmt: skip
 """What an attempt to refresh the policy can come to."""
 
