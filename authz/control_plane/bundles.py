@@ -14,20 +14,22 @@ from pathlib import Path
 from time import time_ns
 from typing import Final
 
-from authz.control_plane.activator import Activate, Activator, Approve
+from authz.control_plane.activator import PINNED, Activate, Activator, Approve
 from authz.control_plane.compiling import CompileSettings, Wanted, compile_bundles
 from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
+from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import CompileResponse
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.refresh.version_store import StoreError, VersionStore
 from authz.services.downloads import Activated, BundleState, Download, Outcome
-from authz.services.errors import Failure
+from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import ControlPlane
-from authz.telemetry.counters import ActivationCounters
+from authz.telemetry.counters import DOWNLOADED, ActivationCounters, DownloadCounters
 from authz.telemetry.logs import log
+from authz.telemetry.metrics import BundleStats
 from authz.telemetry.tasks import beside
 
 STORE: Final = "versions"
@@ -77,6 +79,7 @@ class BundlePolicies:
         self._store: VersionStore | None = None
         self._has_policy = asyncio.Event()
         self._errors: dict[str, RefreshError] = {}
+        self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
         self.activator = Activator(self._compile, decide.activate, decide.approve, history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self._deliver, self._on_state, environment)
@@ -117,6 +120,39 @@ class BundlePolicies:
 
     def request(self) -> None:
         """Ask for every bundle now."""
+        self.downloads.trigger()
+
+    # Versions
+
+    def versions(self) -> VersionsStatus:
+        """Return the versions, newest first."""
+        history, active = self.activator.history, self.activator.version
+        found = (
+            VersionStatus(
+                held.version.id,
+                held.version.revision,
+                held.version.activated_ns,
+                held.version.bundles,
+                held.version.id == active,
+                held.version.id == history.pinned,
+                held.is_stored,
+            )
+            for held in history.held
+        )
+        return VersionsStatus(tuple(found), None if history.error is None else history.error.message)
+
+    async def go_back(self, id: str | None) -> None:
+        """Activate an older version and pin it, so that the next download does not bring back what was left. Raises AuthzError."""
+        await self.activator.go_back(id)
+        self._has_policy.set()
+
+    async def pin(self, id: str | None) -> None:
+        """Keep a version active, the active one if none is named. Raises AuthzError."""
+        await (self.activator.pin() if id is None else self.activator.go_back(id))
+
+    async def unpin(self) -> None:
+        """Let newer bundles be activated again, and ask for them."""
+        await self.activator.unpin()
         self.downloads.trigger()
 
     # Versions on disk
@@ -168,15 +204,20 @@ class BundlePolicies:
 
     def _on_state(self, state: BundleState) -> None:
         error = state.error
-        if error is None:
+        if error is None or error.failure is Failure.REJECTED:
+            self._requests.count(DOWNLOADED)
+        else:
+            self._requests.count(error.failure)
+        code = "" if error is None else _code(state, error)
+        if code in ("", PINNED):  # a pinned version is as old as its operator wants it
             self.freshness.confirm(state.name)
+        if error is None:
             self._errors.pop(state.name, None)
             return
-        is_refused = error.failure is Failure.REJECTED
-        code = state.errors[0]["code"] if state.errors and is_refused else str(error.failure)
         known = self._errors.get(state.name)
         if known is None or (known.code, known.message) != (code, error.message):
-            self._errors[state.name] = RefreshError(code, error.message, time_ns(), error.help, is_passing=not is_refused)
+            is_passing = error.failure is not Failure.REJECTED or code == PINNED
+            self._errors[state.name] = RefreshError(code, error.message, time_ns(), error.help, is_passing)
 
     async def _confirm(self) -> None:
         """Tell the disk again and again how old the active version is, so that it is known after a restart."""
@@ -193,6 +234,17 @@ class BundlePolicies:
         """Return the state of every bundle."""
         return [self._status(state) for _, state in sorted(self.downloads.states.items())]
 
+    def bundle_stats(self) -> BundleStats:
+        """Return what is measured of the bundles."""
+        wanted, history = self.plane.bundles, self.activator.history
+        return BundleStats(
+            {name: self.freshness.age_s(name) for name in wanted},
+            {name: self.freshness.is_stale(settings) for name, settings in wanted.items()},
+            self._requests.by_outcome,
+            is_persistence_ok=history.error is None,
+            is_pinned=history.pinned is not None,
+        )
+
     def _status(self, state: BundleState) -> RefreshStatus:
         active = self.activator.active.get(state.name)
         settings = self.plane.bundles[state.name]
@@ -206,3 +258,8 @@ class BundlePolicies:
             age_s=self.freshness.age_s(state.name),
             is_stale=self.freshness.is_stale(settings),
         )
+
+
+def _code(state: BundleState, error: ServiceError) -> str:
+    """Return the code of an error: for a bundle that was refused, that of the reason."""
+    return str(state.errors[0]["code"]) if error.failure is Failure.REJECTED and state.errors else str(error.failure)
