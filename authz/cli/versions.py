@@ -19,7 +19,7 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the flags that all of these have."""
     for option in (
         click.option("--format", "-f", "format_", type=click.Choice(["pretty", "json"]), default="pretty", show_default=True),
-        click.option("--admin-addr", default=DEFAULT_ADDR, show_default=True, metavar="HOST:PORT|unix:PATH", help="The sidecar's."),
+        click.option("--admin-addr", default=DEFAULT_ADDR, show_default=True, metavar="HOST:PORT|unix:///PATH", help="The sidecar's."),
     ):
         command = option(command)
     return command
