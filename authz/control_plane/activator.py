@@ -103,7 +103,7 @@ class Activator:
         archive = await asyncio.to_thread(Archive.of, download.content)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         base = self.active.get(download.name)
-        if download.is_delta_hint and base is not None:
+        if base is not None and download.base_etag == base.etag:
             parts = base.followed_by(archive, download.etag)
         else:
             parts = Parts(download.name, (archive,), download.etag)
