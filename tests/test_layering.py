@@ -20,7 +20,20 @@ SOURCES: Final = {
 TREES: Final = {name: ast.parse(path.read_text()) for name, path in SOURCES.items()}
 
 DECIDING: Final = ("errors", "rego", "testing", "identity", "bundle", "extauthz", "pdp")
-WAITING: Final = ("telemetry", "outbound", "watcher", "services", "refresh", "server", "config", "decider", "workers", "app", "cli")
+WAITING: Final = (
+    "telemetry",
+    "outbound",
+    "watcher",
+    "services",
+    "refresh",
+    "publish",
+    "server",
+    "config",
+    "decider",
+    "workers",
+    "app",
+    "cli",
+)
 FORBIDDEN_TO_DECIDING: Final = frozenset(
     {"asyncio", "socket", "time", "logging", "threading", "subprocess", "uvloop", "aiohttp", "grpc", "ngh2"}
 )
