@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+import uvloop
 from aiohttp import web
 
 from authz.cli.signing import DEFAULT_KEY_ID, algorithm_flag, read_claims, signing_flags, signing_key
@@ -18,8 +20,11 @@ from authz.publish.catalogue import Catalogue
 from authz.publish.packer import Packer, Signer
 from authz.publish.packing import ignored
 from authz.publish.server import MAX_WAITING, BundleServer
-from authz.server.address import bind, parse_address
+from authz.server.address import Address, bind, parse_address
 from authz.telemetry.logs import LogFormat, configure_logs
+
+OTHER_DESCRIPTORS: Final = 256
+"""Descriptors for everything but requests that wait: files that are read, answers that are sent."""
 
 
 @click.group()
@@ -106,22 +111,33 @@ def serve(**values: Any) -> None:
     """
     flags = Flags(**values)
     packer = Packer(flags.signer(), 0 if flags.v0_compatible else 1, ignored(flags.ignore))
-    token, tls = flags.token(), flags.tls()
+    token, tls, address = flags.token(), flags.tls(), parse_address(flags.addr)
     logs = configure_logs(flags.log_format, "info")
     try:
-        asyncio.run(_serve(flags, packer, token, tls))
+        uvloop.run(_serve(flags, packer, address, token, tls))
     finally:
         logs.close()
 
 
-async def _serve(flags: Flags, packer: Packer, token: str, tls: ssl.SSLContext | None) -> None:
+def _raised_descriptors(waiting: int) -> int:
+    """Let the process have a descriptor for each request that waits; return how many may wait with what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = waiting + OTHER_DESCRIPTORS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(waiting, max(allowed - OTHER_DESCRIPTORS, 0))
+
+
+async def _serve(flags: Flags, packer: Packer, address: Address, token: str, tls: ssl.SSLContext | None) -> None:
+    most = _raised_descriptors(flags.max_waiting)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    bound = bind(parse_address(flags.addr))
+    bound = bind(address)
     catalogue = Catalogue(flags.directory, packer)
     await catalogue.start()
-    runner = BundleServer(catalogue, token, flags.max_waiting).runner()
+    runner = BundleServer(catalogue, token, most).runner()
     await runner.setup()
     await web.SockSite(runner, bound.socket, ssl_context=tls).start()
     following, stopping = asyncio.create_task(catalogue.follow()), asyncio.create_task(stop.wait())
