@@ -9,30 +9,28 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from time import time_ns
 from typing import Final, Protocol
 
 import uvloop
 
 from authz import __version__
 from authz.config import Config, ConfigError
+from authz.control_plane.bundles import BundlePolicies, BundleSettings, Decide
+from authz.control_plane.compiling import CompileSettings
 from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
-from authz.errors import AuthzError
-from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.files import fingerprint, printable
-from authz.refresh.messages import Compiled, CompileRequest, CompileResponse
-from authz.refresh.refresher import Refresher
+from authz.refresh.directories import DirectoryPolicies, DirectorySettings
+from authz.refresh.files import printable
+from authz.refresh.messages import Compiled
 from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
 from authz.server.signals import Signals
-from authz.server.view import Deciding, ProcessView
+from authz.server.view import Deciding, ProcessView, Sources
+from authz.services.resolution import resolve
 from authz.telemetry.counters import ActivationCounters
-from authz.telemetry.logs import LogWriter, configure_logs, log, telling_of_death
+from authz.telemetry.logs import LogWriter, configure_logs, log
 from authz.telemetry.stats import Counts, Stats
-from authz.watcher import Watcher
 from authz.workers.pool import Pool
 
 EXIT_ABORTED: Final = 1
@@ -40,38 +38,29 @@ EXIT_ABORTED: Final = 1
 logger = logging.getLogger(__name__)
 
 
-class StartError(AuthzError):
-    """The first policy could not be activated; `code` is that of the refresh that failed."""
-
-    def __init__(self, code: str, message: str, help: str | None) -> None:
-        super().__init__(message, help=help)
-        self.code = code
-
-
 def run(config: Config) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
-    for field in ("bundles", "discovery", "status"):
+    for field in ("discovery", "status"):
         if getattr(config, field):
-            raise ConfigError(f"field `{field}`: `authz serve` does not talk to control planes", help="name directories of policies")
-    paths = _existing(config.policies)
+            raise ConfigError(f"field `{field}`: `authz serve` does not have this yet", help="remove it")
+    _refuse_missing(config.policies)
     addresses = [parse_address(text) for text in config.addr]
     log_writer = configure_logs(config.log.format, config.log.level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     answering = _answering(config, addresses, log_writer)
     try:
-        uvloop.run(_serve(config, paths, answering, log_writer))
+        uvloop.run(_serve(config, answering, log_writer))
     finally:
         log_writer.close()
     return 0
 
 
-def _existing(policies: tuple[str, ...]) -> tuple[Path, ...]:
+def _refuse_missing(policies: tuple[str, ...]) -> None:
     for path in policies:
         if not os.path.exists(path):
             raise ConfigError(f"{printable(path)}: no such file or directory", help="name a directory of policies, or a file")
         if printable(path) != path:
             raise ConfigError(f"{printable(path)}: the path is not valid UTF-8", help="rename it, or link to it under another name")
-    return tuple(map(Path, policies))
 
 
 def _answering(config: Config, addresses: Sequence[Address], log_writer: LogWriter) -> Answering:
@@ -83,12 +72,12 @@ def _answering(config: Config, addresses: Sequence[Address], log_writer: LogWrit
     return Pool(config, addresses)
 
 
-async def _serve(config: Config, paths: tuple[Path, ...], answering: Answering, log_writer: LogWriter) -> None:
-    app = App(config, paths, answering, log_writer)
-    signals = Signals(abort=app.abort, reload=app.refresher.request)
-    async with app.administering(), app.watching(), answering.running():
+async def _serve(config: Config, answering: Answering, log_writer: LogWriter) -> None:
+    app = App(config, answering, log_writer)
+    signals = Signals(abort=app.abort, reload=app.policies.request)
+    async with app.administering(), answering.running(), app.policies.running():
         if await app.activate_first(signals.stop):
-            async with app.listening(), app.refreshing():
+            async with app.listening(), app.policies.refreshing():
                 await signals.stop.wait()
                 log(logger, "info", "draining")
     log(logger, "info", "stopped")
@@ -105,6 +94,41 @@ class Answering(Deciding, Protocol):
 
     def listening(self) -> AbstractAsyncContextManager[Sequence[Address]]:
         """Answer checks meanwhile, at these addresses; drain in the end."""
+
+
+class Policies(Sources, Protocol):
+    """Where policies come from: directories, or bundles."""
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Notice what is new meanwhile."""
+
+    async def activate_first(self) -> None:
+        """Return once a policy is active. Raises AuthzError if there will be none."""
+
+    def refreshing(self) -> AbstractAsyncContextManager[None]:
+        """Activate what is new meanwhile."""
+
+    def request(self) -> None:
+        """Look for something new now."""
+
+
+def _policies(config: Config, answering: Answering, counters: ActivationCounters) -> Policies:
+    if not config.bundles:
+        reload = config.reload
+        directories = DirectorySettings(
+            config.policies, config.entrypoint, config.rego_version, reload.compile_timeout_s, reload.watch, reload.poll_s
+        )
+        return DirectoryPolicies(directories, answering.activate, counters)
+    wanted = config.activation
+    compiling = CompileSettings(
+        config.entrypoint, config.rego_version, config.reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
+    )
+    decide = Decide(answering.activate, _approved)
+    return BundlePolicies(resolve(config), BundleSettings(compiling, wanted.keep_versions), decide, counters, os.environ)
+
+
+async def _approved(_compiled: Compiled) -> None:
+    return None
 
 
 class InProcess:
@@ -140,48 +164,36 @@ class InProcess:
 class App:
     """What keeps a service up to date and tells of it; each method is a phase of its life, in this order."""
 
-    def __init__(self, config: Config, paths: tuple[Path, ...], answering: Answering, log_writer: LogWriter) -> None:
+    def __init__(self, config: Config, answering: Answering, log_writer: LogWriter) -> None:
         self._config = config
-        self._paths = paths
         self._answering = answering
         self._log_writer = log_writer
         activations = ActivationCounters()
-        self.refresher = Refresher(", ".join(config.policies), self._compile, answering.activate, activations, time_ns)
+        self.policies = _policies(config, answering, activations)
+        self._bundles = self.policies if isinstance(self.policies, BundlePolicies) else None
         self._admin_addr = ""
-        self._view = ProcessView(answering, self.refresher, activations)
+        self._view = ProcessView(answering, self.policies, activations)
 
     @asynccontextmanager
     async def administering(self) -> AsyncIterator[None]:
         """Answer probes and operators meanwhile, before the first policy is active and until the drain is over."""
         async with AsyncExitStack() as stack:
-            admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr))
+            admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr), self._bundles)
             stack.push_async_callback(admin.stop)
             self._admin_addr = str(admin.address)
             log(logger, "info", "starting", version=__version__, admin_addr=self._admin_addr)
             yield
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Ask for a refresh meanwhile whenever a file changes; begun before the first compile, so that no edit is missed."""
-        if not self._config.reload.watch:
-            yield
-            return
-        watcher = await Watcher.start(self._paths, self._config.reload.poll_s, fingerprint)
-        async with _running(self._follow(watcher)):
-            yield
-
     async def activate_first(self, stop: asyncio.Event) -> bool:
-        """Activate the first policy, or raise StartError; false if `stop` came before it was done."""
-        first = asyncio.create_task(self.refresher.refresh())
+        """Wait for the first policy; false if `stop` came before it was active. Raises AuthzError if there will be none."""
+        first = asyncio.create_task(self.policies.activate_first())
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((first, stopped), return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not first.done():
             first.cancel()
             return False
-        error = first.result().error
-        if error is not None:
-            raise StartError(error.code, error.message, error.help)
+        first.result()
         return True
 
     @asynccontextmanager
@@ -207,33 +219,8 @@ class App:
             finally:
                 self._view.is_draining = True
 
-    def refreshing(self) -> AbstractAsyncContextManager[None]:
-        """Refresh the policy meanwhile whenever it is asked for."""
-        return _running(self.refresher.run())
-
     def abort(self) -> None:
         """End the process at once, whatever it is waiting for."""
         log(logger, "warn", "aborted by a second signal")
         self._log_writer.close()
         os._exit(EXIT_ABORTED)
-
-    async def _follow(self, watcher: Watcher) -> None:
-        async for _ in watcher.changes():
-            self.refresher.request()
-
-    async def _compile(self, known_digest: str | None) -> CompileResponse:
-        config = self._config
-        request = CompileRequest(config.policies, config.entrypoint, config.rego_version, config.reload.compile_timeout_s, known_digest)
-        return await compile_in_process(request)
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run `work` beside the block and cancel it in the end. Checks are answered on if it dies, but not in silence."""
-    task = asyncio.create_task(work)
-    task.add_done_callback(telling_of_death(logger, "a defect of authz ended hot reload; restart to get it back"))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -36,6 +36,7 @@ PollInterval = Annotated[float, msgspec.Meta(ge=MIN_POLL_S, le=MAX_DURATION_S)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_CACHE_ENTRIES)]
 RequestCount = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 WaitingCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+KeptVersions = Annotated[int, msgspec.Meta(ge=1, le=100)]
 WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 ByteCount = Annotated[int, msgspec.Meta(ge=0, le=2**30)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -68,6 +69,14 @@ class ReloadSettings(Section, frozen=True, forbid_unknown_fields=True):
     watch: bool = True
     poll_s: PollInterval = 5.0
     compile_timeout_s: Duration = 60.0
+
+
+class ActivationSettings(Section, frozen=True, forbid_unknown_fields=True):
+    """What is asked of bundles before they decide, and how many activated versions are kept to go back to."""
+
+    require_signatures: bool = True
+    require_tests: bool = False
+    keep_versions: KeptVersions = 5
 
 
 class HttpSendSettings(Section, frozen=True, forbid_unknown_fields=True):
@@ -106,6 +115,7 @@ class Config(ControlPlaneSettings, frozen=True, forbid_unknown_fields=True):
     identity: IdentitySettings = IdentitySettings()
     cache: CacheSettings = CacheSettings()
     reload: ReloadSettings = ReloadSettings()
+    activation: ActivationSettings = ActivationSettings()
     http_send: HttpSendSettings = HttpSendSettings()
     log: LogSettings = LogSettings()
 
@@ -126,8 +136,10 @@ def load_config(file: Path | None, flags: Mapping[str, Any], environment: Mappin
     for name, value in flags.items():
         _put(document, name.split("."), value)
     config = _convert(document, "flags")
-    if not config.policies:
-        raise ConfigError("no policy path was given", help="name a directory: `authz serve policies/`")
+    if not (config.policies or config.bundles or config.discovery):
+        raise ConfigError("no policy path was given", help="name a directory: `authz serve policies/`, or `bundles` in the configuration")
+    if config.policies and (config.bundles or config.discovery):
+        raise ConfigError("policies come from paths and from bundles at once", help="leave out the paths, or `bundles` and `discovery`")
     if config.workers > 1 and config.transport != "ngh2":
         raise ConfigError("field `workers`: only the `ngh2` transport has several", help="leave out `transport`, or `workers`")
     if not config.addr:

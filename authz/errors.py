@@ -31,6 +31,8 @@ class ErrorCode(StrEnum):
     BUNDLE = "bundle"
     BUNDLE_SIGNATURE = "bundle_signature"
     POLICY_COMPILE = "policy_compile"
+    POLICY_TESTS = "policy_tests"
+    CANARY = "canary"
     ACTIVATION = "activation"
     PERSISTENCE = "persistence"
     IDENTITY = "identity"

@@ -27,6 +27,7 @@ WAITING: Final = (
     "services",
     "refresh",
     "publish",
+    "control_plane",
     "server",
     "config",
     "decider",

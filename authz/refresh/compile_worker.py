@@ -9,17 +9,33 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from authz import rego
 from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError
 from authz.bundle.errors import BundleError
+from authz.bundle.sources import combine
 from authz.errors import ErrorCode
+from authz.refresh.bundle_archives import RefusedError, read_bundles, run_tests
 from authz.refresh.files import fingerprint, printable
-from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged, decode_request, encode
+from authz.refresh.messages import (
+    Bundles,
+    Compiled,
+    CompileRequest,
+    CompileResponse,
+    Failed,
+    Paths,
+    ReadBundle,
+    Unchanged,
+    decode_request,
+    encode,
+)  # fmt: skip
 from authz.refresh.settling import settled
 from authz.refresh.sources import read_source
 
@@ -48,17 +64,37 @@ def load_settled(paths: Iterable[str | Path]) -> PolicySource:
 def answer(request: CompileRequest) -> CompileResponse:
     """Load and compile what is asked for."""
     try:
-        source = load_settled(request.paths)
-    except (SourceError, BundleError) as error:
-        return Failed(error.code, printable(error.message), error.help)
+        source, tests, bundles = _loaded(request.source)
+    except RefusedError as error:
+        return structs.replace(error.failed, message=printable(error.failed.message))
+    except (SourceError, BundleError) as error:  # a disk may be read another time, bundles that do not fit together never do
+        return Failed(error.code, printable(error.message), error.help, is_final=isinstance(request.source, Bundles))
     if source.digest == request.known_digest:  # bundles say their own revision, perhaps always the same
-        return Unchanged(source.revision)
+        return Unchanged(source.revision, bundles)
     try:
         versions = source.versions(request.rego_version)
         policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
-        return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)))
-    return Compiled(source.revision, policy.to_bytes(), source.digest)
+        return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)), is_final=True)
+    failed = None if tests is None else run_tests(tests, request.rego_version, time.time_ns())
+    if failed is not None:
+        return structs.replace(failed, message=printable(failed.message))
+    return Compiled(source.revision, policy.to_bytes(), source.digest, bundles)
+
+
+def _loaded(source: Paths | Bundles) -> tuple[PolicySource, PolicySource | None, tuple[ReadBundle, ...]]:
+    """Return the source to compile, the one with tests if they are to be run, and what the bundles are.
+
+    Raises SourceError, BundleError and RefusedError.
+    """
+    if isinstance(source, Paths):
+        return load_settled(source.paths), None, ()
+    bundles, read = read_bundles(source, time.time())
+    etags = {parts.name: parts.etag for parts in source.bundles}
+    combined = combine(bundles, etags=etags)
+    if not combined.modules:
+        raise BundleError(f"bundles {', '.join(parts.name for parts in source.bundles)}: no `{MODULE_SUFFIX}` file")
+    return combined, combine(bundles, etags=etags, with_tests=True) if source.must_pass_tests else None, read
 
 
 def main() -> None:

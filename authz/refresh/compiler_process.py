@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -19,8 +20,10 @@ from authz.refresh.messages import CompileRequest, CompileResponse, Failed, deco
 WORKER: Final = (sys.executable, "-P", "-m", "authz.refresh.compile_worker")
 
 
-async def compile_in_process(request: CompileRequest, command: tuple[str, ...] = WORKER) -> CompileResponse:
-    """Return what the worker answers, or Failed if it is too slow, dies or talks nonsense."""
+async def compile_in_process(
+    request: CompileRequest, command: tuple[str, ...] = WORKER, *, descriptors: Sequence[int] = ()
+) -> CompileResponse:
+    """Return what the worker answers, or Failed if it is too slow, dies or talks nonsense. It inherits the file descriptors."""
     try:
         # Its own session: Ctrl-C in our terminal is for us to handle.
         worker = await asyncio.create_subprocess_exec(
@@ -29,6 +32,7 @@ async def compile_in_process(request: CompileRequest, command: tuple[str, ...] =
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            pass_fds=descriptors,
         )
     except OSError as error:  # no process, no memory
         return Failed(ErrorCode.POLICY_COMPILE, f"the compiler could not be started: {error.strerror or error}")

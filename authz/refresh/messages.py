@@ -11,14 +11,62 @@ from typing import TypeAlias
 import msgspec
 
 
-class CompileRequest(msgspec.Struct, frozen=True):
-    """Compile what stands at `paths` unless the digest of its contents is `known_digest`, and within `timeout_s`."""
+class BundleKey(msgspec.Struct, frozen=True):
+    """A key of the configuration, to verify signatures with."""
+
+    id: str
+    key: str
+    algorithm: str
+    scope: str
+
+
+class BundleParts(msgspec.Struct, frozen=True):
+    """One bundle: file descriptors of its archives, in the order they came; those after a snapshot are deltas of it.
+
+    Without a `key_id` and `must_be_signed`, an unsigned archive will do.
+    """
+
+    name: str
+    archives: tuple[int, ...]
+    etag: str = ""
+    key_id: str | None = None
+    scope: str | None = None
+    exclude_files: tuple[str, ...] = ()
+    must_be_signed: bool = True
+    file_bytes: int | None = None
+
+
+class Paths(msgspec.Struct, frozen=True, tag="paths"):
+    """What stands at these paths on disk."""
 
     paths: tuple[str, ...]
+
+
+class Bundles(msgspec.Struct, frozen=True, tag="bundles"):
+    """What these bundles are together. `must_pass_tests`: none of the tests in them may fail."""
+
+    bundles: tuple[BundleParts, ...]
+    keys: tuple[BundleKey, ...] = ()
+    must_pass_tests: bool = False
+
+
+class CompileRequest(msgspec.Struct, frozen=True):
+    """Compile a source unless the digest of its contents is `known_digest`, and within `timeout_s`."""
+
+    source: Paths | Bundles
     entrypoint: str
     rego_version: int
     timeout_s: float
     known_digest: str | None = None
+
+
+class ReadBundle(msgspec.Struct, frozen=True):
+    """What a bundle turned out to be. Its archives before `first` are of no use any more; `is_delta` is of the last one."""
+
+    name: str
+    revision: str
+    first: int
+    is_delta: bool
 
 
 class Compiled(msgspec.Struct, frozen=True, tag="compiled"):
@@ -27,20 +75,27 @@ class Compiled(msgspec.Struct, frozen=True, tag="compiled"):
     revision: str
     policy: bytes
     digest: str = ""
+    bundles: tuple[ReadBundle, ...] = ()
 
 
 class Unchanged(msgspec.Struct, frozen=True, tag="unchanged"):
-    """The files hold what is active already."""
+    """The source holds what is active already."""
 
     revision: str
+    bundles: tuple[ReadBundle, ...] = ()
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """No policy came of it. `code` is an ErrorCode; `message` may have several lines (a compiler's report)."""
+    """No policy came of it. `code` is an ErrorCode; `message` may have several lines (a compiler's report).
+
+    `is_final`: the source is at fault, so the same one would fail again. `bundle` is the one at fault, where that is known.
+    """
 
     code: str
     message: str
     help: str | None = None
+    is_final: bool = False
+    bundle: str | None = None
 
 
 CompileResponse: TypeAlias = Compiled | Unchanged | Failed

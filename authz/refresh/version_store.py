@@ -13,7 +13,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -34,12 +34,15 @@ class StoreError(AuthzError):
 
 
 class StoredBundle(msgspec.Struct, frozen=True):
-    """One bundle of a version: `digest` is the SHA-256 (hex) of its archive, by which it is found and checked."""
+    """One bundle of a version: `digests` are the SHA-256 (hex) of its archives, by which they are found and checked.
+
+    The first archive is a snapshot, the others are deltas of it, in the order in which they came.
+    """
 
     name: str
     revision: str
-    digest: str
-    etag: str | None = None
+    digests: tuple[str, ...]
+    etag: str = ""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -58,9 +61,9 @@ class _Record(msgspec.Struct, frozen=True):
     version: msgspec.Raw
 
 
-def version_id(digests: Mapping[str, str]) -> str:
-    """Return the id of the version in which the bundles of these names have these digests."""
-    text = "".join(f"{len(name)}:{name}{digest}" for name, digest in sorted(digests.items()))
+def version_id(digests: Mapping[str, Sequence[str]]) -> str:
+    """Return the id of the version in which the bundles of these names are made of archives with these digests."""
+    text = "".join(f"{len(name)}:{name}{','.join(each)}" for name, each in sorted(digests.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -98,15 +101,15 @@ class VersionStore:
     # Versions
 
     def save(self, version: Version, archives: Mapping[str, bytes]) -> None:
-        """Write a version and the archives of its bundles, by name, so that it is the newest; drop the oldest beyond `keep`.
+        """Write a version and the archives of its bundles, by digest, so that it is the newest; drop the oldest beyond `keep`.
 
         Raises StoreError; what was there before is there then.
         """
         try:
-            for bundle in version.bundles:
-                path = self._blobs / bundle.digest
-                if not path.exists() or _digest(path.read_bytes()) != bundle.digest:
-                    _write(path, archives[bundle.name])
+            for digest in _digests(version):
+                path = self._blobs / digest
+                if not path.exists() or _digest(path.read_bytes()) != digest:
+                    _write(path, archives[digest])
             names = self._names()
             number = 1 + max((_number(name) for name in names), default=0)
             _write(self._versions / f"{number:010d}-{version.id}.json", _encoded(version))
@@ -123,16 +126,16 @@ class VersionStore:
         return [version for version in found if version is not None]
 
     def archives(self, version: Version) -> dict[str, bytes]:
-        """Return the archives of a version by the names of their bundles, digests checked. Raises StoreError."""
-        return {bundle.name: self._blob(bundle) for bundle in version.bundles}
+        """Return the archives of a version by their digests, which are checked. Raises StoreError."""
+        return {digest: self._blob(digest) for digest in _digests(version)}
 
-    def _blob(self, bundle: StoredBundle) -> bytes:
-        path = self._blobs / bundle.digest
+    def _blob(self, digest: str) -> bytes:
+        path = self._blobs / digest
         try:
             content = path.read_bytes()
         except OSError as error:
             raise _failed(path, error) from error
-        if _digest(content) != bundle.digest:
+        if _digest(content) != digest:
             raise StoreError(f"{path}: does not have the digest that it is named by", help="it was damaged or tampered with: remove it")
         return content
 
@@ -159,9 +162,27 @@ class VersionStore:
         old = [name for name in names[: -self._keep] if _id(name) != pinned]
         for name in old:
             (self._versions / name).unlink()
-        kept = {bundle.digest for version in self.versions() for bundle in version.bundles}
+        kept = {digest for version in self.versions() for digest in _digests(version)}
         _unlink(self._blobs, (name for name in os.listdir(self._blobs) if name not in kept))
         _unlink(self._versions, (name for name in os.listdir(self._versions) if name.endswith(_TEMPORARY)))
+
+    # When its services last said that a version is the newest: the time of its file, which costs no write of a file a poll
+
+    def confirm(self, id: str, now_ns: int) -> None:
+        """Remember that a version was the newest one at this time (UNIX ns). Raises StoreError."""
+        try:
+            for name in self._names():
+                if _id(name) == id:
+                    os.utime(self._versions / name, ns=(now_ns, now_ns))
+        except OSError as error:
+            raise _failed(self._versions, error) from error
+
+    def confirmed_ns(self, id: str) -> int:
+        """Return when a version was last known to be the newest (UNIX ns), 0 if that is not known."""
+        try:
+            return max((os.stat(self._versions / name).st_mtime_ns for name in self._names() if _id(name) == id), default=0)
+        except OSError:
+            return 0
 
     # The pin
 
@@ -180,6 +201,10 @@ class VersionStore:
             _write(self._directory / "pinned", (id or "").encode())
         except OSError as error:
             raise _failed(self._directory, error) from error
+
+
+def _digests(version: Version) -> Iterator[str]:
+    return (digest for bundle in version.bundles for digest in bundle.digests)
 
 
 def _encoded(version: Version) -> bytes:

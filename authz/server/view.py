@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from authz.refresh.refresher import Refresher
 from authz.refresh.status import RefreshStatus
-from authz.server.admin import timestamp
+from authz.server.responses import timestamp
 from authz.telemetry.counters import ActivationCounters
-from authz.telemetry.metrics import Metrics, Scrape
+from authz.telemetry.metrics import BundleStats, Metrics, Scrape
 from authz.telemetry.stats import ActivePolicy, Counts, Stats
 
 
@@ -32,13 +31,23 @@ class Deciding(Protocol):
         """Return the state of every process."""
 
 
+class Sources(Protocol):
+    """Where policies come from."""
+
+    def statuses(self) -> Sequence[RefreshStatus]:
+        """Return the state of every source."""
+
+    def bundle_stats(self) -> BundleStats | None:
+        """Return what is measured of bundles, None where policies do not come from bundles."""
+
+
 class ProcessView:
     """An `AdminView` over the parts of one service."""
 
-    def __init__(self, deciding: Deciding, refresher: Refresher, activations: ActivationCounters) -> None:
+    def __init__(self, deciding: Deciding, policies: Sources, activations: ActivationCounters) -> None:
         self.is_draining = False
         self._deciding = deciding
-        self._refresher = refresher
+        self._policies = policies
         self._metrics = Metrics(activations)
 
     async def render_metrics(self) -> bytes:
@@ -46,12 +55,13 @@ class ProcessView:
         return self._metrics.render(await self._scrape())
 
     def is_ready(self) -> bool:
-        """Whether a policy is active and new checks are taken."""
-        return self._deciding.is_serving and not self.is_draining
+        """Whether a policy is active that is not stale, and new checks are taken."""
+        is_stale = any(status.is_stale for status in self._policies.statuses())
+        return self._deciding.is_serving and not self.is_draining and not is_stale
 
     def sources(self) -> Sequence[RefreshStatus]:
         """Return the state of every policy source."""
-        return [self._refresher.status]
+        return self._policies.statuses()
 
     async def active_policy(self) -> dict[str, Any]:
         """Describe the active policy; the revision is null without one."""
@@ -64,9 +74,10 @@ class ProcessView:
         return {"revision": policy.revision, "activated_at": activated, "entrypoints": [_entrypoint(policy)], "workers": workers}
 
     async def _scrape(self) -> Scrape:
-        return Scrape(
-            await self._deciding.stats(), self._refresher.status.is_ok, self.is_draining, self._deciding.restarts, self._deciding.retired
-        )
+        is_ok = all(status.is_ok for status in self._policies.statuses())
+        deciding = self._deciding
+        bundles = self._policies.bundle_stats()
+        return Scrape(await deciding.stats(), is_ok, self.is_draining, deciding.restarts, deciding.retired, bundles)
 
 
 def _entrypoint(policy: ActivePolicy) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time_ns
 from typing import Final, Protocol, TypeAlias
 
-from authz.services.downloads import BundleState, Download, Outcome, Rejected
+from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
 from authz.services.schedule import after_failure_s, after_success_s
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 LONG_POLL_TYPE: Final = "application/vnd.openpolicyagent.bundles"
 """The content type that says: this server holds a request until there is news."""
+
+MAX_FAILED_DELTAS: Final = 3
+"""A server whose deltas are refused so often in a row is asked for snapshots only, until `trigger`: each costs a request for nothing."""
 
 _SHOWN_BYTES: Final = 16
 
@@ -46,7 +49,7 @@ class Fetched:
 class Source(Protocol):
     """Where a bundle comes from."""
 
-    async def fetch(self, etag: str, wait_s: float | None) -> Fetched:
+    async def fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool = True) -> Fetched:
         """Return the bundle, if it is not the one of the ETag; hold for news if asked to. Raises ServiceError."""
 
 
@@ -86,11 +89,22 @@ class Downloader:
         self._rejected: tuple[bytes, Rejected] | None = None
         self._is_long_polling = settings.long_polling_s is not None
         self._failures = 0
+        self._wants_snapshot = False
+        self._refused = self._failed_deltas = 0
 
     def trigger(self) -> None:
         """Have `run` ask now instead of later; what was rejected is tried again. Also for `trigger: manual`."""
         self._rejected = None
+        self._failed_deltas = 0
         self._is_asked.set()
+
+    def adopt(self, activated: Activated, etag: str, digest: bytes = b"") -> None:
+        """Be told that something else became active than was handed on last: something rejected before, or an older version.
+
+        `digest` is the SHA-256 of its archive; without it, the same archive may be handed on once more.
+        """
+        self._active_etag, self._active_digest = etag, digest
+        self._note_activation(activated)
 
     async def run(self) -> None:
         """Keep the bundle up to date until cancelled."""
@@ -127,7 +141,8 @@ class Downloader:
         """Ask, and hand on what is new; return whether it was activated. Raises ServiceError."""
         wait_s = self.settings.long_polling_s if self._is_long_polling else None
         begun_s = monotonic()
-        fetched = await self._source.fetch(self._active_etag, wait_s)
+        etag, takes_deltas = self._asked_for()
+        fetched = await self._source.fetch(etag, wait_s, takes_deltas=takes_deltas)
         now_ns = self._now_ns()
         self.state = replace(self.state, answered_ns=now_ns, request_duration_ns=round((monotonic() - begun_s) * 1e9))
         if fetched.content is None:
@@ -136,6 +151,15 @@ class Downloader:
         self._is_long_polling = self.settings.long_polling_s is not None and fetched.content_type == LONG_POLL_TYPE
         self.state = replace(self.state, downloaded_ns=now_ns, size=len(fetched.content))
         return await self._hand_on(fetched, now_ns)
+
+    def _asked_for(self) -> tuple[str, bool]:
+        """Return the ETag to ask with, and whether a delta may come.
+
+        What may have been a delta and was refused is followed by a request for a snapshot; if that does not help, for the server goes
+        by the ETag alone, by one without an ETag.
+        """
+        etag = "" if self._refused > 1 else self._active_etag
+        return etag, not self._wants_snapshot and not self._refused and self._failed_deltas < MAX_FAILED_DELTAS
 
     async def _hand_on(self, fetched: Fetched, now_ns: int) -> bool:
         content = fetched.content
@@ -152,16 +176,26 @@ class Downloader:
             Download(self.settings.name, content, fetched.etag, fetched.is_conditional, len(content), now_ns), digest
         )
         if isinstance(outcome, Rejected):
+            self._refused += 1
+            self._failed_deltas += fetched.is_conditional
             self.state = replace(self.state, errors=outcome.errors)
-            raise ServiceError(Failure.REJECTED, outcome.message)
+            raise ServiceError(Failure.REJECTED, outcome.message, help=outcome.help)
         self._active_etag, self._active_digest, self._rejected = fetched.etag, digest, None
-        self.state = replace(self.state, revision=outcome.revision, type=outcome.type, activated_ns=self._now_ns())
+        self._note_activation(outcome)
         log(logger, "info", "Bundle loaded and activated successfully.", name=self.settings.name, plugin="bundle", etag=fetched.etag)
         return True
+
+    def _note_activation(self, activated: Activated) -> None:
+        if activated.type == "delta":
+            self._failed_deltas = 0
+        self._refused, self._wants_snapshot = 0, activated.wants_snapshot
+        self.state = replace(self.state, revision=activated.revision, type=activated.type, activated_ns=self._now_ns())
 
     async def _outcome(self, download: Download, digest: bytes) -> Outcome:
         """Return what becomes of a download; bytes that were rejected for good are not tried again until `trigger`."""
         if self._rejected is not None and self._rejected[0] == digest:
+            if not download.is_delta_hint:
+                self._failed_deltas = 0  # what was refused before was this snapshot
             return self._rejected[1]
         try:
             outcome = await self._deliver(download)

@@ -25,10 +25,11 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """The download decides now."""
+    """The download decides now. `wants_snapshot`: so many deltas were applied that a snapshot is wanted next."""
 
     revision: str | None = None
     type: BundleType = "snapshot"
+    wants_snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Rejected:
     message: str
     errors: tuple[Mapping[str, Any], ...] = ()
     is_final: bool = True
+    help: str | None = None
 
 
 Outcome: TypeAlias = Activated | Rejected
@@ -63,7 +65,3 @@ class BundleState:
     def is_ok(self) -> bool:
         """Whether the last attempt succeeded and something is active."""
         return self.error is None and self.activated_ns > 0
-
-    def is_stale(self, now_ns: int, max_age_s: float | None) -> bool:
-        """Whether nothing was heard of the service for longer than may be."""
-        return max_age_s is not None and now_ns - self.answered_ns > max_age_s * 1e9

@@ -48,11 +48,6 @@ class DownloadSettings:
     size_limit_bytes: int = DEFAULT_SIZE_LIMIT_BYTES
     max_age_s: float | None = None
 
-    @property
-    def accepts_deltas(self) -> bool:
-        """Whether a server may answer with a delta: not where it could be neither kept nor verified."""
-        return not self.persist and not (self.signing and self.signing.keyid)
-
 
 @dataclass(frozen=True, slots=True)
 class StatusTarget:

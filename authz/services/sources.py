@@ -33,9 +33,9 @@ class ServiceSource:
         self._client = client
         self._max_bytes = max_bytes
 
-    async def fetch(self, etag: str, wait_s: float | None) -> Fetched:
+    async def fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool = True) -> Fetched:
         """Ask the service. A long poll may take its wait and the service's own time besides, and not for ever as in OPA."""
-        modes = "modes=snapshot,delta" if self._settings.accepts_deltas else "modes=snapshot"
+        modes = "modes=snapshot,delta" if takes_deltas else "modes=snapshot"
         headers = {"Prefer": modes if wait_s is None else f"{modes};wait={wait_s:g}"}
         if etag:
             headers["If-None-Match"] = etag
@@ -44,7 +44,7 @@ class ServiceSource:
         is_same = answer.status == _NOT_MODIFIED
         if is_same and not etag:
             raise ServiceError(Failure.STATUS, "server replied with Not Modified, but was not asked whether it was", http_code=304)
-        may_be_delta = bool(etag) and self._settings.accepts_deltas
+        may_be_delta = bool(etag) and takes_deltas
         kind = answer.headers.get("Content-Type", "")
         return Fetched(None if is_same else answer.body, answer.headers.get("ETag", ""), kind, may_be_delta)
 
@@ -56,7 +56,7 @@ class FileSource:
         self._path = path
         self._max_bytes = max_bytes
 
-    async def fetch(self, etag: str, wait_s: float | None) -> Fetched:  # noqa: ARG002 - a file has no news of its own
+    async def fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool = True) -> Fetched:  # noqa: ARG002 - a file has no news of its own
         """Read the file."""
         content, found = await asyncio.to_thread(self._read)
         return Fetched(None if found == etag else content, found)
@@ -79,7 +79,7 @@ class FileSource:
 
 async def follow(path: Path, downloader: Downloader, poll_s: float = FILE_POLL_S) -> None:
     """Trigger a file's downloader whenever the file may have changed, until cancelled."""
-    watcher = await Watcher.start([path], poll_s, file_stamps)
+    watcher = await Watcher.start_beside(path, poll_s, file_stamps)
     async for _ in watcher.changes():
         downloader.trigger()
 

@@ -13,7 +13,7 @@ from authz.bundle.directory import PolicySource, SourceError
 from authz.errors import ErrorCode
 from authz.refresh import compile_worker, settling
 from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Unchanged
+from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Paths, Unchanged
 from authz.refresh.sources import read_source
 from tests.bundle.archives import archive
 from tests.serving import ALLOW_GET, write
@@ -22,7 +22,7 @@ from tests.serving import ALLOW_GET, write
 def request(
     path: Path, *, timeout_s: float = 60, known: str | None = None, entrypoint: str = "envoy/authz/allow", version: int = 1
 ) -> CompileRequest:
-    return CompileRequest((str(path),), entrypoint, version, timeout_s, known)
+    return CompileRequest(Paths((str(path),)), entrypoint, version, timeout_s, known)
 
 
 def compile_now(request: CompileRequest) -> CompileResponse:

@@ -29,14 +29,23 @@ def store(directory: Path) -> Iterator[VersionStore]:
 
 
 def version(number: int, **archives: bytes) -> tuple[Version, dict[str, bytes]]:
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in archives.items()}
-    bundles = tuple(StoredBundle(name, f"r{number}", digest) for name, digest in digests.items())
-    return Version(version_id(digests), f"r{number}", number, bundles), archives
+    digests = {name: (digest(content),) for name, content in archives.items()}
+    bundles = tuple(StoredBundle(name, f"r{number}", each) for name, each in digests.items())
+    return Version(version_id(digests), f"r{number}", number, bundles), {digest(content): content for content in archives.values()}
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def contents(store: VersionStore, found: Version) -> dict[str, list[bytes]]:
+    archives = store.archives(found)
+    return {bundle.name: [archives[each] for each in bundle.digests] for bundle in found.bundles}
 
 
 def save(store: VersionStore, number: int, **archives: bytes) -> Version:
-    made, contents = version(number, **archives)
-    store.save(made, contents)
+    made, by_digest = version(number, **archives)
+    store.save(made, by_digest)
     return made
 
 
@@ -49,8 +58,25 @@ def test_what_was_saved_is_there_after_a_restart(store: VersionStore, directory:
     store.close()
     again = VersionStore.open(directory, keep=3)
     assert again.versions() == [second, first]
-    assert again.archives(second) == {"a": b"A2", "b": b"B1"}
+    assert contents(again, second) == {"a": [b"A2"], "b": [b"B1"]}
     store._lock = again._lock
+
+
+def test_deltas_are_kept_in_their_order_and_make_a_version_of_their_own(store: VersionStore) -> None:
+    snapshot, first, second = (digest(content) for content in (b"S", b"D1", b"D2"))
+    chains = [(snapshot,), (snapshot, first, second), (snapshot, second, first)]
+    made = [Version(version_id({"a": chain}), "r", number, (StoredBundle("a", "r", chain),)) for number, chain in enumerate(chains)]
+    assert len({each.id for each in made}) == 3
+    for each in made:
+        store.save(each, {snapshot: b"S", first: b"D1", second: b"D2"})
+    assert [contents(store, each)["a"] for each in made] == [[b"S"], [b"S", b"D1", b"D2"], [b"S", b"D2", b"D1"]]
+
+
+def test_a_version_remembers_when_it_was_last_confirmed(store: VersionStore) -> None:
+    saved = save(store, 1, a=b"A")
+    store.confirm(saved.id, 5_000_000_000)
+    assert store.confirmed_ns(saved.id) == 5_000_000_000
+    assert store.confirmed_ns("0") == 0
 
 
 def test_only_the_owner_may_read_it(store: VersionStore, directory: Path) -> None:
@@ -83,7 +109,7 @@ def test_a_pinned_version_is_kept_however_old_it_is(store: VersionStore) -> None
         save(store, number, a=b"A%d" % number)
     assert store.pinned() == oldest.id
     assert store.versions()[-1] == oldest
-    assert store.archives(oldest) == {"a": b"A"}
+    assert contents(store, oldest) == {"a": [b"A"]}
     store.pin(None)
     assert store.pinned() is None
     save(store, 6, a=b"A6")
@@ -100,15 +126,15 @@ def test_what_is_activated_again_is_the_newest_and_there_once(store: VersionStor
 @pytest.mark.parametrize("damage", [b"", b"A", b"AAA", b"XX"])
 def test_a_damaged_archive_is_not_returned(store: VersionStore, directory: Path, damage: bytes) -> None:
     saved = save(store, 1, a=b"AA")
-    (directory / "blobs" / saved.bundles[0].digest).write_bytes(damage)
+    (directory / "blobs" / saved.bundles[0].digests[0]).write_bytes(damage)
     with pytest.raises(StoreError, match="does not have the digest"):
         store.archives(saved)
 
 
 def test_a_damaged_archive_is_written_anew(store: VersionStore, directory: Path) -> None:
     saved = save(store, 1, a=b"AA")
-    (directory / "blobs" / saved.bundles[0].digest).write_bytes(b"XX")
-    assert store.archives(save(store, 2, a=b"AA")) == {"a": b"AA"}
+    (directory / "blobs" / saved.bundles[0].digests[0]).write_bytes(b"XX")
+    assert contents(store, save(store, 2, a=b"AA")) == {"a": [b"AA"]}
 
 
 def test_a_version_file_that_is_cut_or_edited_anywhere_is_no_version(store: VersionStore, directory: Path) -> None:
@@ -142,7 +168,7 @@ def test_a_disk_that_is_full_loses_nothing(store: VersionStore, monkeypatch: pyt
         save(store, 2, a=b"A2")
     monkeypatch.undo()
     assert store.versions() == [kept]
-    assert store.archives(kept) == {"a": b"A1"}
+    assert contents(store, kept) == {"a": [b"A1"]}
 
 
 WRITER = """
@@ -165,8 +191,8 @@ for name in ("open", "fsync", "replace", "unlink", "listdir"):
 for number in range(4):
     content = b"archive %d" % number
     digest = hashlib.sha256(content).hexdigest()
-    bundle = version_store.StoredBundle("a", str(number), digest)
-    store.save(version_store.Version(version_store.version_id({"a": digest}), str(number), number, (bundle,)), {"a": content})
+    bundle = version_store.StoredBundle("a", str(number), (digest,))
+    store.save(version_store.Version(version_store.version_id({"a": (digest,)}), str(number), number, (bundle,)), {digest: content})
     print(number, flush=True)
 """
 
@@ -179,7 +205,7 @@ def test_a_kill_at_any_step_of_writing_leaves_whole_versions(tmp_path: Path) -> 
         acknowledged = [int(line) for line in done.stdout.split()]
         store = VersionStore.open(directory, keep=2)
         found = store.versions()
-        assert all(store.archives(each) == {"a": b"archive %s" % each.revision.encode()} for each in found)
+        assert all(contents(store, each) == {"a": [b"archive %s" % each.revision.encode()]} for each in found)
         assert not acknowledged or int(found[0].revision) >= acknowledged[-1]
         save(store, 9, a=b"next")
         assert store.versions()[0].revision == "r9"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from authz.services.downloader import LONG_POLL_TYPE, Downloader
+from authz.services.downloader import LONG_POLL_TYPE, MAX_FAILED_DELTAS, Downloader
 from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
@@ -122,7 +122,7 @@ def test_the_etag_of_what_was_not_activated_is_not_remembered() -> None:
             await downloader.refresh()
             assert known_etags(server) == [None, '"1"', '"1"', '"2"']
             assert policy.contents == [ARCHIVE, ANOTHER, ANOTHER]
-            assert [download.is_delta_hint for download in policy.downloads] == [False, True, True]
+            assert [download.is_delta_hint for download in policy.downloads] == [False, True, False]
             assert downloader.state.error is None
 
     run(test())
@@ -206,11 +206,71 @@ def test_a_304_that_nobody_asked_for_is_an_error() -> None:
     run(test())
 
 
-def test_deltas_are_not_asked_for_where_they_cannot_be_kept() -> None:
+def preferences(server: Upstream) -> list[str]:
+    return [request.headers["Prefer"] for request in server.asked]
+
+
+def test_what_was_refused_and_may_have_been_a_delta_is_asked_for_as_a_snapshot_then_without_an_etag() -> None:
     async def test() -> None:
-        async with downloading(Shelf(), Policy(), persist=True) as (downloader, server):
+        policy = Policy(Activated(), Rejected("no", is_final=False), Rejected("no", is_final=False), Activated())
+        shelf = Shelf()
+        async with downloading(shelf, policy) as (downloader, server):
             await downloader.refresh()
-            assert server.asked[0].headers["Prefer"] == "modes=snapshot"
+            await shelf.put(ANOTHER, '"2"')
+            for _ in range(4):
+                await downloader.refresh()
+            assert known_etags(server) == [None, '"1"', '"1"', None, '"2"']
+            both, only = "modes=snapshot,delta", "modes=snapshot"
+            assert preferences(server) == [both, both, only, only, both]
+
+    run(test())
+
+
+def test_a_server_whose_deltas_are_refused_again_and_again_is_asked_for_snapshots_until_it_is_triggered() -> None:
+    async def test() -> None:
+        answers = [answer for _ in range(MAX_FAILED_DELTAS) for answer in (Rejected("no", is_final=False), Activated())]
+        policy = Policy(Activated(), *answers)
+        shelf = Shelf()
+        async with downloading(shelf, policy) as (downloader, server):
+            await downloader.refresh()
+            for number in range(MAX_FAILED_DELTAS):
+                await shelf.put(gzip.compress(b"%d" % number, mtime=0), f'"{number + 2}"')
+                await downloader.refresh()
+                await downloader.refresh()
+            await downloader.refresh()
+            assert preferences(server)[-1] == "modes=snapshot"
+            downloader.trigger()
+            await downloader.refresh()
+            assert preferences(server)[-1] == "modes=snapshot,delta"
+
+    run(test())
+
+
+def test_a_snapshot_is_wanted_after_many_deltas() -> None:
+    async def test() -> None:
+        policy = Policy(Activated(), Activated(type="delta", wants_snapshot=True), Activated())
+        shelf = Shelf()
+        async with downloading(shelf, policy) as (downloader, server):
+            await downloader.refresh()
+            for content, etag in ((ANOTHER, '"2"'), (ARCHIVE, '"3"')):
+                await shelf.put(content, etag)
+                await downloader.refresh()
+            await downloader.refresh()
+            both, only = "modes=snapshot,delta", "modes=snapshot"
+            assert preferences(server) == [both, both, only, both]
+
+    run(test())
+
+
+def test_what_was_activated_without_being_handed_on_is_what_is_asked_about_next() -> None:
+    async def test() -> None:
+        policy = Policy(Activated())
+        async with downloading(Shelf(), policy) as (downloader, server):
+            await downloader.refresh()
+            downloader.adopt(Activated("old"), '"0"')
+            assert downloader.state.revision == "old"
+            await downloader.refresh()
+            assert known_etags(server) == [None, '"0"']
 
     run(test())
 
@@ -435,10 +495,3 @@ def test_a_file_that_is_replaced_is_read_again(tmp_path: Path) -> None:
         assert policy.contents == [ARCHIVE, ANOTHER]
 
     run(test())
-
-
-def test_what_was_not_heard_of_for_long_is_stale() -> None:
-    state = BundleState(NAME, answered_ns=10**9)
-    assert not state.is_stale(11 * 10**9, 10)
-    assert state.is_stale(11 * 10**9 + 1, 10)
-    assert not state.is_stale(10**18, None)

@@ -47,7 +47,7 @@ persistence_directory: /var/opa
 """)
     bundle = found.bundles["authz"]
     assert (bundle.service, bundle.resource, bundle.long_polling_s) == ("acmecorp", "bundles/http/example/authz.tar.gz", 10)
-    assert (bundle.persist, bundle.accepts_deltas, bundle.size_limit_bytes) == (True, False, 2**30)
+    assert (bundle.persist, bundle.size_limit_bytes) == (True, 2**30)
     assert found.discovery is not None
     assert (found.discovery.name, found.discovery.service) == ("discovery", "acmecorp")
     assert found.discovery.resource == "configuration/example/discovery"

@@ -1,0 +1,54 @@
+"""What bundles are made of, by name: archives as they came. Values; reads none of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from authz.refresh.messages import ReadBundle
+from authz.refresh.version_store import StoredBundle, version_id
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An archive's bytes and their SHA-256 (hex)."""
+
+    content: bytes = field(repr=False)
+    digest: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Archive:
+        """Return the archive of these bytes; reads all of them."""
+        return cls(content, hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One bundle: a snapshot and the deltas that came after it, under the ETag of the last one. `revision` is empty until it was read."""
+
+    name: str
+    archives: tuple[Archive, ...]
+    etag: str = ""
+    revision: str = ""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        return tuple(archive.digest for archive in self.archives)
+
+    def followed_by(self, archive: Archive, etag: str) -> Parts:
+        """Return the bundle after another archive has come, a snapshot or a delta."""
+        return replace(self, archives=(*self.archives, archive), etag=etag, revision="")
+
+    def as_read(self, read: ReadBundle) -> Parts:
+        """Return the bundle without what a later snapshot has replaced."""
+        return replace(self, archives=self.archives[read.first :], revision=read.revision)
+
+    def stored(self) -> StoredBundle:
+        """Return what a version remembers of it."""
+        return StoredBundle(self.name, self.revision, self.digests, self.etag)
+
+
+def id_of(contents: Mapping[str, Parts]) -> str:
+    """Return the id of the version that these bundles are."""
+    return version_id({name: parts.digests for name, parts in contents.items()})

@@ -1,0 +1,121 @@
+"""The downloads of the bundles that are wanted: a client for each service, a downloader for each bundle, begun and ended as that changes.
+
+Knows nothing of what becomes of a download.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from authz.control_plane.contents import Parts
+from authz.services.client import ServiceClient
+from authz.services.downloader import Deliver, Downloader, Source
+from authz.services.downloads import Activated, BundleState
+from authz.services.resolution import ControlPlane, DownloadSettings
+from authz.services.sources import MAX_ARCHIVE_BYTES, FileSource, ServiceSource, follow
+from authz.telemetry.logs import telling_of_death
+
+DEATH: Final = "a defect of authz ended the downloads of a bundle; restart to get them back"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Download:
+    downloader: Downloader
+    tasks: list[asyncio.Task[None]]
+
+
+class Downloads:
+    """The downloaders that run, by the names of their bundles."""
+
+    def __init__(self, deliver: Deliver, on_state: Callable[[BundleState], None], environment: Mapping[str, str]) -> None:
+        self._deliver = deliver
+        self._on_state = on_state
+        self._environment = environment
+        self._plane = ControlPlane()
+        self._clients: dict[str, ServiceClient] = {}
+        self._running: dict[str, _Download] = {}
+
+    @property
+    def states(self) -> dict[str, BundleState]:
+        """How each bundle stands."""
+        return {name: running.downloader.state for name, running in self._running.items()}
+
+    async def change(self, plane: ControlPlane, active: Mapping[str, Parts]) -> None:
+        """Download what this control plane has from now on; what is active is asked about by its ETag."""
+        before, self._plane = self._plane, plane
+        for name in list(self._running):
+            if plane.bundles.get(name) != before.bundles[name] or _service(plane, name) != _service(before, name):
+                await self._end(name)
+        for name in list(self._clients):
+            if plane.services.get(name) != before.services.get(name) or plane.keys != before.keys:
+                await self._clients.pop(name).__aexit__(None, None, None)
+        for name, settings in plane.bundles.items():
+            if name not in self._running:
+                await self._begin(settings, active.get(name))
+
+    async def client(self, service: str) -> ServiceClient:
+        """Return the client of a service, which is there until the service changes."""
+        if service not in self._clients:
+            client = ServiceClient(self._plane.services[service], self._plane.keys, self._environment)
+            self._clients[service] = await client.__aenter__()
+        return self._clients[service]
+
+    async def _begin(self, settings: DownloadSettings, active: Parts | None) -> None:
+        source: Source
+        if settings.service is None:
+            source = FileSource(Path(settings.resource))
+        else:
+            source = ServiceSource(
+                settings, await self.client(settings.service), max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes)
+            )
+        downloader = Downloader(settings, source, self._deliver, self._on_state)
+        if active is not None:
+            adopt(downloader, active, Activated(active.revision))
+        works = [downloader.run()]
+        if settings.service is None and not settings.is_manual:
+            works.append(follow(Path(settings.resource), downloader))
+        tasks = [asyncio.create_task(work) for work in works]
+        for task in tasks:
+            task.add_done_callback(telling_of_death(logger, DEATH))
+        self._running[settings.name] = _Download(downloader, tasks)
+
+    async def _end(self, name: str) -> None:
+        running = self._running.pop(name)
+        for task in running.tasks:
+            task.cancel()
+        await asyncio.gather(*running.tasks, return_exceptions=True)
+
+    def find(self, name: str) -> Downloader | None:
+        """Return the downloader of a bundle."""
+        running = self._running.get(name)
+        return None if running is None else running.downloader
+
+    def trigger(self) -> None:
+        """Ask for every bundle now."""
+        for running in self._running.values():
+            running.downloader.trigger()
+
+    async def close(self) -> None:
+        """End all of it."""
+        for name in list(self._running):
+            await self._end(name)
+        for name in list(self._clients):
+            await self._clients.pop(name).__aexit__(None, None, None)
+
+
+def adopt(downloader: Downloader, parts: Parts, activated: Activated) -> None:
+    """Tell a downloader which bundle is active."""
+    downloader.adopt(activated, parts.etag, bytes.fromhex(parts.digests[-1]))
+
+
+def _service(plane: ControlPlane, bundle: str) -> object:
+    """Return what a bundle's requests depend on besides its own settings."""
+    settings = plane.bundles.get(bundle)
+    return None if settings is None or settings.service is None else (plane.services[settings.service], plane.keys)

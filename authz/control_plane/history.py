@@ -1,0 +1,134 @@
+"""The versions that were activated last: on disk if they are to outlive the process, in memory so that going back is one swap.
+
+Owns what is kept and which one is pinned. Compiles and activates nothing; a disk that fails costs what is remembered, never a policy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from authz.control_plane.contents import Archive, Parts, id_of
+from authz.refresh.messages import Compiled
+from authz.refresh.version_store import StoreError, Version, VersionStore
+from authz.telemetry.logs import log
+
+MAX_HELD_BYTES: Final = 2**26
+"""Of versions that are held in memory beside the active one: those that would exceed it are compiled again if they are wanted."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A version; without `contents` it is on disk only, without `compiled` it has to be compiled."""
+
+    version: Version
+    contents: Mapping[str, Parts] | None = None
+    compiled: Compiled | None = None
+    is_stored: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory."""
+        archives = 0 if self.contents is None else sum(len(a.content) for parts in self.contents.values() for a in parts.archives)
+        return archives + (0 if self.compiled is None else len(self.compiled.policy))
+
+
+class History:
+    """The last versions, newest first. `error` is what is wrong with the disk, None if nothing is."""
+
+    def __init__(self, store: VersionStore | None, keep: int, persistent: frozenset[str] = frozenset()) -> None:
+        """Remember `keep` versions; on disk, those of their bundles whose names are `persistent`."""
+        self.held: list[Held] = []
+        self.pinned: str | None = None
+        self.error: StoreError | None = None
+        self.persistent = persistent
+        self._store = store
+        self._keep = keep
+
+    async def open(self) -> None:
+        """Learn what is on disk. Raises StoreError if it cannot be told which version is pinned."""
+        if self._store is not None:
+            self.held = [Held(version, is_stored=True) for version in await asyncio.to_thread(self._store.versions)]
+            self.pinned = await asyncio.to_thread(self._store.pinned)
+
+    def find(self, id: str) -> Held | None:
+        """Return the version whose id is, or begins like, this; None if there is none or more than one."""
+        found = [held for held in self.held if held.version.id.startswith(id)]
+        return found[0] if len(found) == 1 else None
+
+    async def contents(self, held: Held) -> Mapping[str, Parts]:
+        """Return what a version is made of, from disk if need be. Raises StoreError."""
+        if held.contents is not None:
+            return held.contents
+        assert self._store is not None
+        blobs = await asyncio.to_thread(self._store.archives, held.version)
+        return {
+            bundle.name: Parts(bundle.name, tuple(Archive(blobs[each], each) for each in bundle.digests), bundle.etag, bundle.revision)
+            for bundle in held.version.bundles
+        }
+
+    async def record(self, contents: Mapping[str, Parts], compiled: Compiled, now_ns: int) -> Version:
+        """Remember what was activated as the newest version, on disk too; a disk that fails is told of in `error` and the log."""
+        bundles = tuple(contents[name].stored() for name in sorted(contents))
+        version = Version(id_of(contents), compiled.revision, now_ns, bundles)
+        older = [held for held in self.held if held.version.id != version.id]
+        kept = [held for position, held in enumerate(older) if position < self._keep - 1 or held.version.id == self.pinned]
+        is_stored = await self._save(version, contents)
+        self.held = _bounded([Held(version, dict(contents), compiled, is_stored), *kept])
+        return version
+
+    def hold(self, id: str, contents: Mapping[str, Parts], compiled: Compiled) -> None:
+        """Keep in memory what a version from disk is made of and was compiled to."""
+        found = [replace(held, contents=contents, compiled=compiled) if held.version.id == id else held for held in self.held]
+        self.held = _bounded(found)
+
+    async def _save(self, version: Version, contents: Mapping[str, Parts]) -> bool:
+        """Write the bundles that are to be kept; the version's id stays that of all of them. Return whether all are on disk."""
+        stored = tuple(bundle for bundle in version.bundles if bundle.name in self.persistent)
+        if self._store is None or not stored:
+            return False
+        blobs = {archive.digest: archive.content for bundle in stored for archive in contents[bundle.name].archives}
+        await self._on_disk(self._store.save, Version(version.id, version.revision, version.activated_ns, stored), blobs)
+        return self.error is None and stored == version.bundles
+
+    async def confirm(self, id: str, now_ns: int) -> None:
+        """Remember that a version was still the newest at this time."""
+        if self._store is not None and self.error is None:
+            await self._on_disk(self._store.confirm, id, now_ns)
+
+    def confirmed_ns(self, id: str) -> int:
+        """Return when a version on disk was last known to be the newest (UNIX ns), 0 if that is not known."""
+        return 0 if self._store is None else self._store.confirmed_ns(id)
+
+    async def pin(self, id: str | None) -> None:
+        """Pin a version, or none, on disk too."""
+        self.pinned = id
+        if self._store is not None:
+            await self._on_disk(self._store.pin, id)
+
+    async def _on_disk(self, write: object, *args: object) -> None:
+        assert callable(write)
+        known = self.error
+        try:
+            await asyncio.to_thread(write, *args)
+            self.error = None
+        except StoreError as error:
+            self.error = error
+            if known is None or known.message != error.message:
+                log(logger, "error", "policy is active but was not persisted", error=error.message, help=error.help)
+
+
+def _bounded(held: list[Held]) -> list[Held]:
+    """Return the versions, of which those that exceed the bound have lost what can be had again; the newest has all."""
+    result = held[:1]
+    used = 0
+    for each in held[1:]:
+        used += each.size
+        is_light = used > MAX_HELD_BYTES
+        result.append(replace(each, compiled=None, contents=None if each.is_stored else each.contents) if is_light else each)
+    return result

@@ -1,0 +1,104 @@
+"""Archives that another process hands over → the source of one policy: verified, deltas applied, combined, tested if asked.
+
+Runs in the compile worker. Which archives are wanted, and what becomes of the policy, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from authz.bundle.bundle import Bundle, parse_bundle
+from authz.bundle.delta import apply_delta
+from authz.bundle.directory import PolicySource
+from authz.bundle.errors import BundleError
+from authz.bundle.keys import Key, Keys
+from authz.bundle.limits import DEFAULT_LIMITS
+from authz.bundle.signatures import Verification
+from authz.errors import ErrorCode
+from authz.refresh.messages import BundleKey, BundleParts, Bundles, Failed, ReadBundle
+from authz.rego.errors import CompileError
+from authz.testing import Outcome, Result, compile_suite
+
+SHOWN_TESTS: Final = 5
+
+
+class RefusedError(Exception):
+    """One of the bundles cannot be used, or all of them together."""
+
+    def __init__(self, failed: Failed) -> None:
+        super().__init__(failed.message)
+        self.failed = failed
+
+
+def read_bundles(source: Bundles, now_s: float) -> tuple[list[Bundle], tuple[ReadBundle, ...]]:
+    """Return the bundles as their archives make them, and what is to be remembered of them. Raises RefusedError."""
+    keys = Keys({key.id: _key(key) for key in source.keys})
+    bundles: list[Bundle] = []
+    read: list[ReadBundle] = []
+    for parts in source.bundles:
+        try:
+            bundle, first, is_delta = _fold(parts, keys, now_s)
+        except BundleError as error:
+            raise RefusedError(failed(error, parts.name)) from error
+        bundles.append(bundle)
+        read.append(ReadBundle(parts.name, bundle.revision or bundle.digest, first, is_delta))
+    return bundles, tuple(read)
+
+
+def failed(error: BundleError, bundle: str | None = None) -> Failed:
+    """Return a bundle's error as an answer. Time may mend a signature, so that it is worth another try."""
+    return Failed(error.code, error.message, error.help, is_final=error.code != ErrorCode.BUNDLE_SIGNATURE, bundle=bundle)
+
+
+def _fold(parts: BundleParts, keys: Keys, now_s: float) -> tuple[Bundle, int, bool]:
+    """Return the snapshot that the archives lead to, the position of the last one that is a snapshot, whether the last is a delta."""
+    verification = Verification(keys, now_s, parts.key_id, parts.scope, parts.exclude_files, is_strict=parts.must_be_signed)
+    limits = DEFAULT_LIMITS if parts.file_bytes is None else replace(DEFAULT_LIMITS, file_bytes=parts.file_bytes)
+    found: Bundle | None = None
+    first, is_delta = 0, False
+    for position, descriptor in enumerate(parts.archives):
+        bundle = parse_bundle(parts.name, _content(descriptor), verification=verification, limits=limits)
+        is_delta = bundle.is_delta
+        if not is_delta:
+            found, first = bundle, position
+        elif found is None:
+            raise BundleError(f"bundle {parts.name}: is a delta, but there is no snapshot that it changes")
+        else:
+            found = apply_delta(found, bundle)
+    assert found is not None
+    return found, first, is_delta
+
+
+def _content(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return file.read()
+
+
+def _key(key: BundleKey) -> Key:
+    return Key(key.id, key.key, key.algorithm, key.scope)
+
+
+def run_tests(source: PolicySource, rego_version: int, now_ns: int) -> Failed | None:
+    """Run the tests among the modules; return what is wrong with them: one fails, they do not compile, or there are none."""
+    try:
+        suite = compile_suite(source.modules, source.data, source.versions(rego_version))
+    except CompileError as error:
+        return Failed(ErrorCode.POLICY_TESTS, str(error), is_final=True)
+    if not suite.tests:
+        advice = "put `*_test.rego` files into the bundle, or leave out `require_tests`"
+        return Failed(ErrorCode.POLICY_TESTS, "the bundles have no tests, and `require_tests` asks for some", advice, is_final=True)
+    results = [suite.run(test, now_ns) for test in suite.tests]
+    bad = [result for result in results if result.outcome not in (Outcome.PASS, Outcome.SKIPPED)]
+    return Failed(ErrorCode.POLICY_TESTS, _told(bad, len(results)), is_final=True) if bad else None
+
+
+def _told(bad: Sequence[Result], count: int) -> str:
+    lines = [f"{len(bad)} of {count} tests of the bundles failed"]
+    for result in bad[:SHOWN_TESTS]:
+        test = result.test
+        reason = result.error or result.detail or ", ".join(case.name for case in result.cases if not case.has_passed) or result.outcome
+        lines.append(f"{test.location.file}:{test.location.row}: {test.full_name}: {reason}")
+    return "\n  ".join(lines)
