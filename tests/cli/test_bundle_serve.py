@@ -16,8 +16,11 @@ from click.testing import CliRunner
 
 from authz.bundle.bundle import parse_bundle
 from authz.cli.main import main
+from bench.lab.pki import Authority
 from bench.lab.waiting import wait_until
+from tests.outbound.upstream import run
 from tests.publish.publishing import app, put, verification
+from tests.services.control_plane import client, got
 from tests.serving import AUTHZ, EXIT_S, run_authz
 
 SIGNING = ("--signing-alg", "HS256", "--signing-key-id", "release", "--signing-key", "a secret that is long enough for HS256")
@@ -59,6 +62,20 @@ def test_bundles_are_served_signed_until_a_stop(tmp_path: Path) -> None:
         "bundle not published, it is not served": "broken",
     }
     assert "broken/a.rego:3:" in next(line["error"] for line in lines if line["bundle"] == "broken")
+
+
+def test_bundles_are_served_with_tls(tmp_path: Path) -> None:
+    put(tmp_path / "bundles", app())
+    authority = Authority(tmp_path / "ca", "root")
+    server = authority.issue("server", None, is_server=True)
+    flags = ("--tls-cert-file", server.certificate, "--tls-private-key-file", server.key)
+    with serving(tmp_path / "log", tmp_path / "bundles", *flags) as (address, _):
+
+        async def test() -> None:
+            async with client(f"https://{address}", tls={"ca_cert": str(authority.certificate)}) as asker:
+                assert (await got(asker, "bundles/app")).status == 200
+
+        run(test())
 
 
 def test_a_directory_that_is_a_policy_itself_is_refused_with_the_way_out(tmp_path: Path) -> None:
