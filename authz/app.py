@@ -18,15 +18,17 @@ from typing import Final, Protocol
 import uvloop
 
 from authz import __version__
-from authz.config import Config, ConfigError
+from authz.config import CanarySettings, Config, ConfigError
 from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
 from authz.errors import AuthzError
+from authz.pdp import RehearsalReport, Snapshot, verdict
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.files import fingerprint, printable
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse
 from authz.refresh.refresher import Refresher
 from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
+from authz.server.shadowing import log_rehearsal
 from authz.server.signals import Signals
 from authz.server.view import Deciding, ProcessView
 from authz.telemetry.counters import ActivationCounters
@@ -103,6 +105,13 @@ class Answering(Deciding, Protocol):
     async def activate(self, compiled: Compiled) -> None:
         """Decide with a policy; raises AuthzError and changes nothing if that is not possible."""
 
+    async def rehearse(self, compiled: Compiled, settings: CanarySettings) -> RehearsalReport:
+        """Let a policy shadow live checks, and return what was seen, maybe nothing; log it.
+
+        If `verdict` allows it, what was built is kept, so that activating this very value builds nothing again. Raises AuthzError
+        where it cannot be built, or another policy is activated or rehearsed meanwhile.
+        """
+
     def listening(self) -> AbstractAsyncContextManager[Sequence[Address]]:
         """Answer checks meanwhile, at these addresses; drain in the end."""
 
@@ -117,12 +126,32 @@ class InProcess:
         self._decider = decider
         self._addresses = addresses
         self._drain_s = drain_s
+        self._rehearsed: tuple[Compiled, Snapshot] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return self._decider.running()
 
     async def activate(self, compiled: Compiled) -> None:
-        await self._decider.activate(compiled)
+        snapshot = self._take_rehearsed(compiled) or await self._decider.prepare(compiled)
+        self._decider.commit(snapshot)
+
+    async def rehearse(self, compiled: Compiled, settings: CanarySettings) -> RehearsalReport:
+        self._rehearsed = None
+        self._rehearsed = compiled, await self._decider.prepare(compiled)
+        is_kept = False
+        try:
+            report = await self._decider.rehearse(self._rehearsed[1], settings)
+            log_rehearsal(logger, compiled.revision, report)
+            is_kept = verdict(report, settings) is None
+            return report
+        finally:
+            if not is_kept:
+                self._take_rehearsed(compiled)
+
+    def _take_rehearsed(self, compiled: Compiled) -> Snapshot | None:
+        """Return what was built of this very policy for its rehearsal, if it was; let go of it, or of that of another one."""
+        rehearsed, self._rehearsed = self._rehearsed, None
+        return rehearsed[1] if rehearsed is not None and rehearsed[0] is compiled else None
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Sequence[Address]]:
