@@ -146,6 +146,11 @@ class Decider:
             raise superseded()
         return report
 
+    def conclude_rehearsal(self) -> None:
+        """Let the rehearsal that is under way, if one is, return with what it has seen."""
+        if self._shadowing is not None:
+            self._shadowing.conclude()
+
     async def listen(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
         """Bind the addresses and answer checks on them; return them with their real ports. Raises AddressError."""
         if self._config.transport == "ngh2":

@@ -64,7 +64,12 @@ class Shadowing:
     def supersede(self) -> None:
         """End the rehearsal: another policy decides from now on, or is rehearsed."""
         self.is_superseded = True
-        self._end()
+        self.conclude()
+
+    def conclude(self) -> None:
+        """End the rehearsal: enough was seen."""
+        if not self.is_over.done():
+            self.is_over.set_result(None)
 
     def close(self) -> RehearsalReport:
         """Shadow no more and let go of everything; return what was seen."""
@@ -88,7 +93,7 @@ class Shadowing:
 
     def _go_on(self) -> None:
         if self._shadow.checks >= self._checks:
-            self._end()  # `_next` stays what it is, so that nothing more is begun
+            self.conclude()  # `_next` stays what it is, so that nothing more is begun
         elif self._used_ns >= SLICE_NS:
             rest_s, self._used_ns = REST * self._used_ns / 1e9, 0
             self._next = self._loop.call_later(rest_s, self._rested)
@@ -97,10 +102,6 @@ class Shadowing:
 
     def _rested(self) -> None:
         self._next = self._loop.call_soon(self._work) if self._waiting else None
-
-    def _end(self) -> None:
-        if not self.is_over.done():
-            self.is_over.set_result(None)
 
 
 def log_rehearsal(logger: logging.Logger, revision: str, report: RehearsalReport) -> None:

@@ -59,6 +59,12 @@ class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
     settings: CanarySettings
 
 
+class Conclude(msgspec.Struct, frozen=True, tag="conclude"):
+    """End the rehearsal that is under way and report: another worker has seen its part of the checks."""
+
+    swap: int
+
+
 class Listen(msgspec.Struct, frozen=True, tag="listen"):
     """Answer checks from now on."""
 
@@ -107,7 +113,7 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     stats: Stats
 
 
-ToWorker: TypeAlias = Setup | Prepare | Rehearse | Commit | Discard | Listen | Tell | Drain
+ToWorker: TypeAlias = Setup | Prepare | Rehearse | Conclude | Commit | Discard | Listen | Tell | Drain
 FromWorker: TypeAlias = Prepared | Rehearsed | Committed | Listening | Told
 
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

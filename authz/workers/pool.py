@@ -14,7 +14,7 @@ from typing import Final
 
 from authz.config import CanarySettings, Config
 from authz.errors import AuthzError, ErrorCode
-from authz.pdp import RehearsalError, RehearsalReport, added_up, superseded, verdict
+from authz.pdp import RehearsalError, RehearsalReport, superseded, verdict
 from authz.refresh.messages import Compiled
 from authz.server import Address
 from authz.server.address import BoundSocket, bind_shared
@@ -119,12 +119,11 @@ class Pool:
             swap = self._next_swap()
             rehearsal = self._rehearsal = Rehearsal(swap, compiled, await self._prepare_all(swap, compiled))
         try:
-            reports = await rehearsal.run(settings)
+            report = await rehearsal.run(settings)
             if self._rehearsal is not rehearsal:
                 raise superseded()
-            if not reports:
+            if report is None:
                 raise RehearsalError("no worker lived to the end of the rehearsal", help="the log says how they ended")
-            report = added_up(reports)
             log_rehearsal(logger, compiled.revision, report)
             rehearsal.is_allowed = verdict(report, settings) is None
             return report

@@ -29,6 +29,7 @@ from authz.workers.messages import (
     HEADER,
     Commit,
     Committed,
+    Conclude,
     Discard,
     Drain,
     FromWorker,
@@ -119,6 +120,9 @@ class Worker:
                 self._begin(self._prepare(swap, Compiled(revision, blob)))
             case Rehearse(swap, settings):
                 self._rehearsing = self._begin(self._rehearse(swap, settings))
+            case Conclude(swap) if swap == self._wanted_swap:
+                # A turn later: a rehearsal that was ordered in this one has not begun yet.
+                asyncio.get_running_loop().call_soon(self._decider.conclude_rehearsal)
             case Commit(swap):
                 self._commit(swap)
             case Discard(swap) if swap == self._wanted_swap:
