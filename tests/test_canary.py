@@ -249,6 +249,26 @@ def test_a_cancelled_rehearsal_ends_at_once_and_the_next_one_begins(workers: int
 
 
 @both
+@pytest.mark.parametrize("turns", [1, 3, 10, 30])
+def test_a_rehearsal_that_is_cancelled_while_its_policy_is_built_leaves_nothing_behind(workers: int, turns: int) -> None:
+    async def test() -> None:
+        async with serving(workers) as scene:
+            table = {f"key{number}": [f"value{number}"] * 5 for number in range(20_000)}  # so that it takes a while
+            text = f"package envoy.authz\n\ndefault allow := false\n\nallow if data.table[{HTTP}.path]\n"
+            large = Compiled("r2", rego.compile({"p.rego": text}, {"table": table}, entrypoints=["envoy/authz/allow"]).to_bytes())
+            rehearsal = asyncio.create_task(scene.answering.rehearse(large, LONG))
+            for _ in range(turns):
+                await asyncio.sleep(0.001)
+            rehearsal.cancel()
+            await asyncio.wait((rehearsal,))
+            await scene.answering.activate(compiled(NOT_ADMIN, "r3"))
+            assert await scene.revisions() == {"r3"}
+            assert [await scene.check("/"), await scene.check("/admin")] == [ALLOWED, DENIED]
+
+    run(test)
+
+
+@both
 def test_a_policy_that_is_activated_during_a_rehearsal_does_not_wait_and_ends_it(workers: int) -> None:
     async def test() -> None:
         async with serving(workers) as scene, scene.under_load():
