@@ -54,7 +54,7 @@ async def turn() -> None:
 
 def test_a_check_is_shadowed_after_the_turn_in_which_it_was_answered() -> None:
     async def scene() -> None:
-        shadowing = Shadowing(Shadow(snapshot()), 100)
+        shadowing = Shadowing(Shadow(snapshot()), 100, Work(0))
         for _ in range(3):
             shadowing.offer(GET, 7, ALLOWED)
         seen = [shadowing.results["same"]]
@@ -98,7 +98,7 @@ def test_more_than_may_wait_is_dropped_and_counted() -> None:
 
 def test_few_large_checks_wait_and_one_of_the_largest_size_does() -> None:
     async def scene() -> None:
-        shadowing = Shadowing(Shadow(snapshot()), 1000)
+        shadowing = Shadowing(Shadow(snapshot()), 1000, Work(0))
         large = bytes(MAX_WAITING_BYTES)
         shadowing.offer(large, 7, ALLOWED)
         shadowing.offer(GET, 7, ALLOWED)
@@ -113,7 +113,7 @@ def test_few_large_checks_wait_and_one_of_the_largest_size_does() -> None:
 
 def test_no_more_checks_are_compared_than_were_asked_for() -> None:
     async def scene() -> None:
-        shadowing = Shadowing(Shadow(snapshot()), 2)
+        shadowing = Shadowing(Shadow(snapshot()), 2, Work(0))
         for _ in range(10):
             shadowing.offer(GET, 7, ALLOWED)
         await shadowing.is_over
