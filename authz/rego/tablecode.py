@@ -68,7 +68,7 @@ class TableWriter:
         return None
 
     def _tree(self, tree: Tree) -> None:
-        """Write the tests of a tree; rows that wait are found in any order, each at most once."""
+        """Write the tests of a tree; those that wait are put in order."""
         waiting: list[int] = []
 
         def ended(number: int) -> None:
@@ -80,9 +80,10 @@ class TableWriter:
 
         if not self.decides:
             self.writer.line("m = ()")
-        TreeWriter(self.columns, tree, ended).stages()
-        if sorted(waiting) != waiting:
-            self.writer.line("if m: m = sorted(m)")
+        tests = TreeWriter(self.columns, tree, ended)
+        tests.stages()
+        if waiting and not (tests.is_in_order and sorted(waiting) == waiting):
+            self.writer.line(f"if m: m = sorted({'set(m)' if tests.repeats else 'm'})")
 
     def _take(self, number: int) -> None:
         """Write statements that return a row's value, if it has one."""

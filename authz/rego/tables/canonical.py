@@ -50,16 +50,16 @@ def with_constants(form: Form, uses: Sequence[tuple[p.Const, ...]], first: int) 
 
     Constants that all of them have in common are part of it; others are bound from the row's values, from place `first` on.
     """
-    brought = [hole for hole in range(form.holes) if any(_differ(use[hole], uses[0][hole]) for use in uses)]
+    brought = [hole for hole in range(form.holes) if not all(are_alike(use[hole].value, uses[0][hole].value) for use in uses)]
     filler = _Filler({f"{_HOLE}{hole}": uses[0][hole] for hole in range(form.holes) if hole not in brought})
     definition: p.Definition = filler.filled(form.definition)
     binds = tuple(p.Bind(f"{_HOLE}{hole}", first + place) for place, hole in enumerate(brought))
     return replace(definition, block=binds + definition.block), brought
 
 
-def _differ(one: p.Const, other: p.Const) -> bool:
-    """Tell whether two constants are not alike in every respect: a number may be equal and spelled otherwise."""
-    return one is not other and (one.value.__class__ not in {str, Boolean, Null} or one.value != other.value)
+def are_alike(one: Value, other: Value) -> bool:
+    """Tell whether two values are alike in every respect: a number may be equal and spelled otherwise."""
+    return one is other or (one.__class__ in {str, Boolean, Null} and one == other)
 
 
 class _Filler:

@@ -80,9 +80,7 @@ class Quiet:
         for path in self._planned.order:
             plan = self._planned.plans[path]
             is_small = plan.kind is not Kind.FUNCTION and not self._raising[path] and len(plan.definitions) <= _MAX_DEFINITIONS
-            quiet[path] = is_small and all(
-                _is_quiet(item, quiet, self._mocked) for body in bodies(plan) for item in walk(body.block)
-            )
+            quiet[path] = is_small and all(_is_quiet(item, quiet, self._mocked) for body in bodies(plan) for item in walk(body.block))
         return quiet
 
 

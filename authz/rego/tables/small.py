@@ -14,10 +14,11 @@ from typing import Final
 
 from authz.rego import plan as p
 from authz.rego.program import Kind
+from authz.rego.tables.canonical import are_alike
 from authz.rego.tables.raising import Quiet
 from authz.rego.tables.rows import Row
-from authz.rego.tables.trees import MAX_CELLS, MAX_ROWS, Left, Ranking
-from authz.rego.values import Boolean, Null, Value
+from authz.rego.tables.trees import MAX_CELLS, MAX_ROWS, Left, Node, TreeMaker
+from authz.rego.values import Value
 
 MIN_SPACES: Final = 2
 """Rows of one space are one look-up, which no tree beats."""
@@ -33,10 +34,9 @@ class End(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Rows to be tested one by one, stage after stage; `ends` says by row what becomes of it. After a row that decides nothing matters."""
+    """How rows are tested one by one, stage after stage; `ends` says by row what becomes of it."""
 
-    ranking: Ranking
-    stages: tuple[tuple[Left, ...], ...]
+    stages: tuple[Node, ...]
     ends: tuple[End, ...]
 
 
@@ -47,12 +47,12 @@ def is_small(rows: Sequence[Row], spaces: int) -> bool:
 
 def make_tree(rows: Sequence[Row], ends: Sequence[End], chain: Sequence[Sequence[int]] = ()) -> Tree:
     """Return the tree of rows whose ends are known; `chain` has the numbers of the rows of each body of an `else` chain."""
-    stages = chain or (range(len(rows)),)
-    made = tuple(
-        tuple(Left(number, place if chain or ends[number] is End.DECIDES else ~number, rows[number].cells) for number in stage)
-        for place, stage in enumerate(stages)
+    maker = TreeMaker([row.cells for row in rows], repeats=not chain)  # of a chain, code that is charged would run again
+    stages = tuple(
+        maker.node([Left(number, place if chain or ends[number] is End.DECIDES else ~number, rows[number].cells) for number in stage])
+        for place, stage in enumerate(chain or (range(len(rows)),))
     )
-    return Tree(Ranking(row.cells for row in rows), made, tuple(ends))
+    return Tree(stages, tuple(ends))
 
 
 def ends_of_constant(rows: Sequence[Row], codes: array[int], residuals: Sequence[p.Definition], quiet: Quiet) -> list[End]:
@@ -84,8 +84,6 @@ def chained(plan: p.RulePlan, rows: Sequence[Row], codes: array[int], values: Se
 
 
 def _are_one(left: tuple[Value, ...] | None, right: tuple[Value, ...] | None) -> bool:
-    """Tell whether values are alike in every respect: a number may be equal and spelled otherwise."""
     if left is None or right is None:
         return left is right
-    pairs = zip(left, right, strict=True)
-    return all(one is other or (one.__class__ in {str, Boolean, Null} and one == other) for one, other in pairs)
+    return len(left) == len(right) and all(map(are_alike, left, right))

@@ -14,6 +14,7 @@ from authz.rego.artifact import TableInfo
 from authz.rego.nodes import Location
 from authz.rego.planner import Planned
 from authz.rego.program import Kind, Path
+from authz.rego.tables.canonical import are_alike
 from authz.rego.tables.cells import Cell
 from authz.rego.tables.dimensions import Filing
 from authz.rego.tables.expressions import World
@@ -177,5 +178,7 @@ def is_constant(plan: p.RulePlan) -> bool:
 
 def single_constant(plan: p.RulePlan) -> bool:
     """Tell whether every definition, `else` branches included, has the same constant value."""
-    values = [item.value for definition in plan.definitions for item in definition.chain()]
-    return all(isinstance(value, p.Const) for value in values) and all(value == values[0] for value in values)
+    values = [
+        item.value.value if isinstance(item.value, p.Const) else None for definition in plan.definitions for item in definition.chain()
+    ]
+    return bool(values) and all(value is not None and are_alike(value, values[0]) for value in values)

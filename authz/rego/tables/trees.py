@@ -19,14 +19,14 @@ from authz.rego.tables.indexes import Component
 MAX_ROWS: Final = 64
 """Rows of a tree; more of them are looked up."""
 
-MAX_CELLS: Final = 16
+MAX_CELLS: Final = 12
 """Cells of a row of a tree: each is a level of indentation, of which Python has a hundred."""
 
 MIN_FOUND: Final = 4
 """Tests of one kind on a column that an index answers together; fewer are made one by one."""
 
-MAX_COPIES: Final = 2
-"""How many times the rows of a switch its branches may have together."""
+_FOUND: Final = frozenset({"prefix", "suffix", "glob", "regex", "between", "network", "member"})
+"""Kinds whose index is faster than that many tests; to look for each of 64 literals is faster than to cut the text into pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +42,59 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Rows of which nothing is left to test, one of each end."""
+
+    rows: tuple[Left, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OneByOne:
+    """Tests of one kind on one column, made one by one: how to go on with each."""
+
+    column: Column
+    branches: tuple[tuple[Cell, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Switch:
     """What a column's value decides: by value, which of the branches is taken. No two are."""
 
     column: Column
-    branches: tuple[tuple[Left, ...], ...]
+    branches: tuple[Node, ...]
     places: dict[Component, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """As Switch, for what an index finds: any number of branches is taken, each at most once."""
+    """As Switch, for what an index finds: any number of branches is taken, in any order. `repeats`: a row may be found more than once."""
 
     filing: Filing
     cells: tuple[Cell, ...]
-    branches: tuple[tuple[Left, ...], ...]
+    branches: tuple[Node, ...]
     places: dict[Component, int]
+    repeats: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Tests:
-    """Tests of one kind on one column, made one by one: the rows that go on with each."""
+Step: TypeAlias = Union[Ends, OneByOne, Switch, Found]
+Node: TypeAlias = tuple[Step, ...]
+"""All of its steps are taken, one after the other."""
 
-    column: Column
-    branches: tuple[tuple[Cell, tuple[Left, ...]], ...]
+_COSTS: Final[dict[type, int]] = {InputColumn: 40, ParamColumn: 0, StepColumn: 60, CallColumn: 150, SizeColumn: 50, KeyColumn: 50}
+_TEST_COSTS: Final[dict[type, int]] = {
+    OneOf: 20, Prefix: 45, Suffix: 45, Contains: 30, HasMember: 60, Between: 40, InNetwork: 600, Matches: 150,
+}  # fmt: skip
+"""Nanoseconds, measured once: only their ratios matter."""
 
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Rows of which nothing is left to test."""
-
-    rows: tuple[Left, ...]
-
-
-Step: TypeAlias = Union[Switch, Found, Tests, Ends]
+_CHANCE_OF_OTHERS: Final = 0.8
+_CHANCE_OF_PATTERN: Final = 0.3
 
 
-class Ranking:
-    """Ranks the cells of a table's rows: which one to test first. Costs are nanoseconds, measured once; their ratios matter."""
+class TreeMaker:
+    """Makes nodes for the rows of one table, given as their cells. `repeats`: a row may be found more than once."""
 
-    def __init__(self, rows: Iterable[tuple[Cell, ...]]) -> None:
+    def __init__(self, rows: Sequence[tuple[Cell, ...]], *, repeats: bool) -> None:
+        self._may_repeat = repeats
         self._uses: Counter[Column] = Counter()
         self._values: dict[Column, Counter[Component]] = defaultdict(Counter)
         self._tested: Counter[Column] = Counter()
@@ -91,62 +104,65 @@ class Ranking:
                 if kind_of(cell) == EQUAL:
                     self._tested[cell.column] += 1
                     self._values[cell.column].update(components_of(cell))
-        self._known: dict[Cell, float] = {}
+        self._ranks: dict[Cell, float] = {}
+        self._copies_left = len(rows)  # of rows that a switch has in several branches: a tree is no larger than two tables
 
-    def steps(self, rows: Sequence[Left]) -> list[Step]:
-        """Return how to go on with some rows, those that have to be tested least first."""
-        ended = tuple(row for row in rows if not row.cells)
+    def node(self, rows: Sequence[Left]) -> Node:
+        """Return how to test some rows: what most of them begin with goes first."""
+        ended = {row.end: row for row in rows if not row.cells}
         groups: dict[Dimension, list[tuple[Cell, Left]]] = {}
         for row in rows:
             if row.cells:
                 cell = min(row.cells, key=self._rank)
                 groups.setdefault(Dimension(cell.column, kind_of(cell)), []).append((cell, row.without(cell)))
         ordered = sorted(groups.items(), key=lambda group: -len(group[1]))
-        return [*([Ends(ended)] if ended else ()), *(_step(dimension, group) for dimension, group in ordered)]
+        ends = (Ends(tuple(ended.values())),) if ended else ()
+        return (*ends, *(self._step(dimension, group) for dimension, group in ordered))
+
+    def _step(self, dimension: Dimension, group: list[tuple[Cell, Left]]) -> Step:
+        """Return how to go on with rows whose next test is of one dimension."""
+        cells = tuple(dict.fromkeys(cell for cell, _ in group))
+        if dimension.kind == EQUAL and len(cells) > 1:
+            branches, places = _branches((components_of(cell), row) for cell, row in group)
+            if self._has_room(branches, group):
+                return Switch(dimension.column, tuple(map(self.node, branches)), places)
+        elif len(cells) >= MIN_FOUND and dimension.kind[0] in _FOUND:
+            filed = filing(dimension, cells)
+            found = [(filed.components(cell)[0], row) for cell, row in group]
+            repeats = any(len(components) > 1 for components, _ in found)
+            branches, places = _branches(found)
+            if (self._may_repeat or not repeats) and self._has_room(branches, group):
+                return Found(filed, cells, tuple(map(self.node, branches)), places, repeats)
+        return OneByOne(dimension.column, tuple((cell, self.node([row for other, row in group if other == cell])) for cell in cells))
+
+    def _has_room(self, branches: Sequence[tuple[Left, ...]], group: Sequence[tuple[Cell, Left]]) -> bool:
+        """Tell whether the tree has room for rows that are in several branches, and take it."""
+        copies = sum(map(len, branches)) - len(group)
+        if copies > self._copies_left:
+            return False
+        self._copies_left -= copies
+        return True
 
     def _rank(self, cell: Cell) -> float:
         """Return what a test costs for each row that it rules out."""
-        known = self._known.get(cell)
+        known = self._ranks.get(cell)
         if known is None:
             column = sum(_COSTS[type(part)] / self._uses[part] for part in parts_of(cell.column))
-            known = self._known[cell] = (column + _TEST_COSTS[type(cell)]) / (1 - self._chance(cell))
+            known = self._ranks[cell] = (column + _TEST_COSTS[type(cell)]) / (1 - self._chance(cell))
         return known
 
     def _chance(self, cell: Cell) -> float:
         """Return a guess at how often the cell holds: as often as rows of the table say so."""
         if kind_of(cell) != EQUAL:
-            return _OTHERS if isinstance(cell, OneOf) else _PATTERN
+            return _CHANCE_OF_OTHERS if isinstance(cell, OneOf) else _CHANCE_OF_PATTERN
         count = sum(self._values[cell.column][value] for value in components_of(cell))
-        return min((count + 1) / (self._tested[cell.column] + 2), _OTHERS)
-
-
-_COSTS: Final[dict[type, int]] = {InputColumn: 40, ParamColumn: 0, StepColumn: 60, CallColumn: 150, SizeColumn: 50, KeyColumn: 50}
-_TEST_COSTS: Final[dict[type, int]] = {
-    OneOf: 20, Prefix: 45, Suffix: 45, Contains: 30, HasMember: 60, Between: 40, InNetwork: 600, Matches: 150,
-}  # fmt: skip
-_OTHERS: Final = 0.8
-_PATTERN: Final = 0.3
+        return min((count + 1) / (self._tested[cell.column] + 2), _CHANCE_OF_OTHERS)
 
 
 def components_of(cell: Cell) -> tuple[Component, ...]:
     """Return the values of a cell of kind EQUAL, None for an undefined column among them."""
     assert isinstance(cell, OneOf)
     return (*cell.values, None) if cell.absent else cell.values
-
-
-def _step(dimension: Dimension, group: list[tuple[Cell, Left]]) -> Step:
-    """Return how to go on with rows whose next test is of one dimension."""
-    cells = list(dict.fromkeys(cell for cell, _ in group))
-    if dimension.kind == EQUAL and len(cells) > 1:
-        branches, places = _branches((components_of(cell), row) for cell, row in group)
-        if sum(map(len, branches)) <= MAX_COPIES * len(group):
-            return Switch(dimension.column, branches, places)
-    elif len(cells) >= MIN_FOUND and dimension.kind[0] not in ("class", "contains"):
-        filed = filing(dimension, cells)
-        found = [(filed.components(cell)[0], row) for cell, row in group]
-        if all(len(components) == 1 for components, _ in found):
-            return Found(filed, tuple(cells), *_branches(found))
-    return Tests(dimension.column, tuple((cell, tuple(row for other, row in group if other == cell)) for cell in cells))
 
 
 def _branches(rows: Iterable[tuple[tuple[Component, ...], Left]]) -> tuple[tuple[tuple[Left, ...], ...], dict[Component, int]]:

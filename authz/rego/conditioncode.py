@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from authz.rego.tables.cells import Between, Cell, Contains, HasMember, Matches, OneOf, Prefix, Suffix
-from authz.rego.tables.columns import Column
 from authz.rego.tables.dimensions import Dimension, filing, kind_of
-from authz.rego.tables.indexes import Index
 from authz.rego.values import Boolean, Null, Value
 
 MAX_COMPARED: Final = 3
@@ -23,11 +21,10 @@ _GLOB_START: Final = re.compile(r"[A-Za-z0-9_/.: @-]+")
 Named = Callable[[object], str]
 
 
-class TestWriter:
+class ConditionWriter:
     """Writes conditions; `constant` names a value, `table` anything else."""
 
     __slots__ = ("_constant", "_table")
-    __test__ = False  # it is none of pytest's
 
     def __init__(self, constant: Callable[[Value], str], table: Named) -> None:
         self._constant = constant
@@ -53,8 +50,8 @@ class TestWriter:
                 bounds = [f"{name} {'>=' if low_closed else '>'} {self._constant(low)}"] if low is not None else []
                 bounds += [f"{name} {'<=' if high_closed else '<'} {self._constant(high)}"] if high is not None else []
                 return f"({' and '.join(bounds)} if {name}.__class__ is int else {self._found(cell, name)})"
-            case Matches(_, pattern, delimiters) if delimiters is not None and (start := _GLOB_START.match(pattern)) is not None:
-                return f"{name}.__class__ is str and {name}.startswith({self._constant(start[0])}) and {self._found(cell, name)}"
+            case Matches() if (start := _start(cell)) is not None:
+                return f"{self.starts_with_any([start], name)} and {self._found(cell, name)}"
         return self._found(cell, name)
 
     def equals_one(self, name: str, values: Iterable[Value | None]) -> str:
@@ -62,17 +59,9 @@ class TestWriter:
         given = list(values)
         return self._one_of(name, tuple(value for value in given if value is not None), None in given)
 
-    def any_start(self, cells: Iterable[Cell], name: str) -> str | None:
-        """Return what is true at least where one of the cells holds, if that is one test of how a text starts."""
-        starts: list[str] = []
-        for cell in cells:
-            if isinstance(cell, Prefix) and not cell.many:
-                starts += cell.prefixes
-            elif isinstance(cell, Matches) and cell.delimiters is not None and (start := _GLOB_START.match(cell.pattern)) is not None:
-                starts.append(start[0])
-            else:
-                return None
-        return f"{name}.__class__ is str and {name}.startswith({self._any(starts)})"
+    def starts_with_any(self, texts: Iterable[str], name: str) -> str:
+        """Return what is true where a text that starts with one of some texts is in `name`."""
+        return f"{name}.__class__ is str and {name}.startswith({self._any(texts)})"
 
     def _any(self, texts: Iterable[str]) -> str:
         distinct = tuple(dict.fromkeys(texts))
@@ -100,6 +89,25 @@ class TestWriter:
         """Return the answer of an index of nothing but the cell: the test itself."""
         index = filing(Dimension(cell.column, kind_of(cell)), [cell]).index
         return f"{self._table(index)}.select({name})"
+
+
+def starts_of(cells: Iterable[Cell]) -> list[str] | None:
+    """Return texts of which one is at the start of whatever one of the cells holds for; None where there are none."""
+    starts: list[str] = []
+    for cell in cells:
+        if isinstance(cell, Prefix) and not cell.many:
+            starts += cell.prefixes
+        elif isinstance(cell, Matches) and (start := _start(cell)) is not None:
+            starts.append(start)
+        else:
+            return None
+    return starts
+
+
+def _start(cell: Matches) -> str | None:
+    """Return what the pattern's text begins with that stands for itself; None of a regular expression, where more may follow from it."""
+    found = None if cell.delimiters is None else _GLOB_START.match(cell.pattern)
+    return None if found is None else found[0]
 
 
 def _is_single(value: Value) -> bool:
