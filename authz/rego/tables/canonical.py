@@ -13,6 +13,7 @@ from typing import Any, Final
 from authz.rego import plan as p
 from authz.rego.nodes import Location
 from authz.rego.planner import walk
+from authz.rego.render import to_text
 from authz.rego.values import Boolean, Null, Value
 
 _HOLE: Final = "k"
@@ -59,7 +60,11 @@ def with_constants(form: Form, uses: Sequence[tuple[p.Const, ...]], first: int) 
 
 def are_alike(one: Value, other: Value) -> bool:
     """Tell whether two values are alike in every respect: a number may be equal and spelled otherwise."""
-    return one is other or (one.__class__ in {str, Boolean, Null} and one == other)
+    if one is other:
+        return True
+    if one.__class__ is not other.__class__ or one != other:
+        return False
+    return one.__class__ in {str, int, Boolean, Null} or to_text(one) == to_text(other)
 
 
 class _Filler:

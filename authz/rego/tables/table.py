@@ -178,7 +178,6 @@ def is_constant(plan: p.RulePlan) -> bool:
 
 def single_constant(plan: p.RulePlan) -> bool:
     """Tell whether every definition, `else` branches included, has the same constant value."""
-    values = [
-        item.value.value if isinstance(item.value, p.Const) else None for definition in plan.definitions for item in definition.chain()
-    ]
-    return bool(values) and all(value is not None and are_alike(value, values[0]) for value in values)
+    atoms = [item.value for definition in plan.definitions for item in definition.chain()]
+    constants = [atom.value for atom in atoms if isinstance(atom, p.Const)]
+    return bool(constants) and len(constants) == len(atoms) and all(are_alike(value, constants[0]) for value in constants)
