@@ -101,6 +101,13 @@ class AuthzProcess:
 
         return wait_until(changed, f"{self._name} activates another revision than {before}")
 
+    def change_bundles(self, change: str) -> None:
+        """Have an operator's change of its bundles made: `rollback`, `pin`, `unpin`. Raises RuntimeError if it is refused."""
+        request = Request("POST", f"/v1/bundles/{change}", [("content-type", "application/json")], b"{}")
+        answer = send(self.admin_port, request, None)
+        if answer.status != 200:
+            raise RuntimeError(f"{self._name} refuses {change}: {answer.body}")
+
     def metrics(self) -> str:
         """Return the Prometheus page."""
         return send(self.admin_port, Request(path="/metrics"), None).body

@@ -51,6 +51,10 @@ class Variant:
     """As the file has it; Envoy 1.40 then refuses query values that need percent-encoding, encoded or not."""
     check_retries: int = 0
     """How often a check that reached no server is tried again; Envoy's default is never."""
+    checks_per_connection: int = 0
+    """After how many checks a variant with its own cluster opens another connection, which another worker may get; 0 is never."""
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers of every response, also of denials, that Envoy makes; values are its format strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def fit(template: Config, around: Surroundings) -> Config:
         ports = around.authz_ports if cluster["name"] == check_cluster else [around.upstream_port]
         _set_endpoints(cluster, ports)
     original = next(cluster for cluster in resources["clusters"] if cluster["name"] == check_cluster)
-    resources["clusters"] += [_cluster_like(original, name, ports) for name, ports in around.clusters.items()]
+    limits = {variant.cluster: variant.checks_per_connection for variant in around.variants}
+    resources["clusters"] += [_cluster_like(original, name, ports, limits.get(name, 0)) for name, ports in around.clusters.items()]
     _check_service(main)["timeout"] = CHECK_TIMEOUT
     resources["listeners"] = [_listener_like(main, variant) for variant in (Variant(main["name"]), *around.variants)]
     return config
@@ -126,6 +131,10 @@ def _listener_like(main: Config, variant: Variant) -> Config:
             manager["http_filters"] = [item for item in manager["http_filters"] if item["name"] != EXT_AUTHZ]
         if variant.forward_client_cert is not None:
             manager["forward_client_cert_details"] = variant.forward_client_cert
+        if variant.response_headers:
+            manager["route_config"]["response_headers_to_add"] = [
+                {"header": {"key": name, "value": value}} for name, value in variant.response_headers.items()
+            ]
     _set_transport(listener, variant)
     return listener
 
@@ -154,8 +163,11 @@ def _set_transport(listener: Config, variant: Variant) -> None:
             tls["common_tls_context"]["validation_context"].pop("match_typed_subject_alt_names", None)
 
 
-def _cluster_like(original: Config, name: str, ports: Sequence[int]) -> Config:
+def _cluster_like(original: Config, name: str, ports: Sequence[int], checks_per_connection: int) -> Config:
     cluster = {**copy.deepcopy(original), "name": name}
+    if checks_per_connection:
+        for options in cluster["typed_extension_protocol_options"].values():
+            options["common_http_protocol_options"] = {"max_requests_per_connection": checks_per_connection}
     # Envoy allows three retries at a time by default, fewer than a load has connections.
     cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 1000}]}
     if len(ports) > 1:

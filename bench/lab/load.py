@@ -13,13 +13,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
 import uvloop
 
 from bench.lab.client import Request
 from bench.lab.ports import LOOPBACK
 from bench.lab.upstream import END_OF_HEAD, request_size
+
+Observe: TypeAlias = Callable[[float, float, bytes], None]
+"""Be told of an answer: when its request was sent and when it had come (`perf_counter`), and the whole of it."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ def run_load(
 
     Requests already sent are awaited, so no answer is lost at the end.
     """
-    return uvloop.run(_run(port, encode(request), context, connections, should_stop))
+    return uvloop.run(_run(port, _Work(encode(request), should_stop), context, connections))
 
 
 def for_seconds(seconds: float) -> Callable[[LoadResult], bool]:
@@ -80,10 +83,20 @@ def for_seconds(seconds: float) -> Callable[[LoadResult], bool]:
 class BackgroundLoad:
     """A load in a thread of its own, for as long as the `with` block lasts; then `result` is complete."""
 
-    def __init__(self, port: int, request: Request, context: ssl.SSLContext | None, connections: int = 4) -> None:
+    def __init__(  # noqa: PLR0913 - what is sent, by whom, and how
+        self,
+        port: int,
+        request: Request,
+        context: ssl.SSLContext | None,
+        connections: int = 4,
+        *,
+        rest_s: float = 0.0,
+        observe: Observe | None = None,
+    ) -> None:
+        """Send `request` over connections that rest between an answer and the next request, so that others get the machine, too."""
         self._stop = threading.Event()
         self._progress = LoadResult()
-        self._arguments = (port, encode(request), context, connections, self._should_stop)
+        self._arguments = (port, _Work(encode(request), self._should_stop, rest_s, observe), context, connections)
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._error: BaseException | None = None
         self.result = LoadResult()
@@ -123,13 +136,22 @@ def encode(request: Request) -> bytes:
     return "\r\n".join(lines).encode() + END_OF_HEAD + request.body
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every connection of a load does."""
+
+    request: bytes
+    should_stop: Callable[[LoadResult], bool]
+    rest_s: float = 0.0
+    observe: Observe | None = None
+
+
 class _Connection(asyncio.Protocol):
     """One keep-alive connection of the load; `done` completes when it is closed."""
 
-    def __init__(self, request: bytes, result: LoadResult, should_stop: Callable[[LoadResult], bool]) -> None:
-        self._request = request
+    def __init__(self, work: _Work, result: LoadResult) -> None:
+        self._work = work
         self._result = result
-        self._should_stop = should_stop
         self._buffer = bytearray()
         self._sent_at = 0.0
         self._is_finished = False
@@ -147,11 +169,16 @@ class _Connection(asyncio.Protocol):
         size = request_size(self._buffer)  # a response is framed as a request is
         if size is None:
             return
-        self._result.latencies.append(time.perf_counter() - self._sent_at)
+        now = time.perf_counter()
+        self._result.latencies.append(now - self._sent_at)
         self._result.statuses[int(self._buffer[9:12])] += 1
+        if self._work.observe is not None:
+            self._work.observe(self._sent_at, now, bytes(self._buffer[:size]))
         del self._buffer[:size]
-        if self._should_stop(self._result):
+        if self._work.should_stop(self._result):
             self._finish()
+        elif self._work.rest_s:
+            asyncio.get_running_loop().call_later(self._work.rest_s, self._send)
         else:
             self._send()
 
@@ -163,7 +190,7 @@ class _Connection(asyncio.Protocol):
     def _send(self) -> None:
         assert self._transport is not None
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(self._work.request)
 
     def _finish(self) -> None:
         """Close without TLS' closing handshake, for which the loop would have to live on."""
@@ -172,15 +199,10 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
 
 
-async def _run(
-    port: int, request: bytes, context: ssl.SSLContext | None, connections: int, should_stop: Callable[[LoadResult], bool]
-) -> LoadResult:
+async def _run(port: int, work: _Work, context: ssl.SSLContext | None, connections: int) -> LoadResult:
     result = LoadResult()
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: _Connection(request, result, should_stop), LOOPBACK, port, ssl=context)
-        for _ in range(connections)
-    ]
+    opened = [await loop.create_connection(lambda: _Connection(work, result), LOOPBACK, port, ssl=context) for _ in range(connections)]
     started = time.perf_counter()
     for _, connection in opened:
         connection.start()

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Final, cast
 
 from bench.lab.client import Request
-from bench.lab.load import encode
+from bench.lab.load import Observe, encode
 from bench.lab.ports import LOOPBACK
 from bench.lab.upstream import request_size
 from bench.load.pace import Answer, GoesOn, Paced, pace
@@ -22,9 +22,10 @@ GRACE_S: Final = 20.0
 class _Pool:
     """Connections that are free, and requests that wait for one by when they were due."""
 
-    def __init__(self, request: bytes, paced: Paced) -> None:
+    def __init__(self, request: bytes, paced: Paced, observe: Observe | None) -> None:
         self.request = request
         self.paced = paced
+        self.observe = observe
         self.free: list[_Connection] = []
         self.all_answered = asyncio.Event()
         self.waiting: deque[float] = deque()
@@ -53,7 +54,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, pool: _Pool) -> None:
         self._pool = pool
         self._buffer = bytearray()
-        self._due = 0.0
+        self._due = self._sent = 0.0
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,7 +63,7 @@ class _Connection(asyncio.Protocol):
 
     def send(self, due: float) -> None:
         assert self._transport is not None
-        self._due = due
+        self._due, self._sent = due, perf_counter()
         self._transport.write(self._pool.request)
 
     def data_received(self, data: bytes) -> None:
@@ -70,6 +71,8 @@ class _Connection(asyncio.Protocol):
         size = request_size(self._buffer)  # a response is framed as a request is
         if size is not None:
             status = bytes(self._buffer[9:12])
+            if self._pool.observe is not None:
+                self._pool.observe(self._sent, perf_counter(), bytes(self._buffer[:size]))
             del self._buffer[:size]
             self._pool.answered(self, self._due, status)
 
@@ -80,8 +83,17 @@ class _Connection(asyncio.Protocol):
 
 async def paced_http(port: int, request: Request, context: ssl.SSLContext | None, rate: float, goes_on: GoesOn) -> Paced:
     """Send a request at a constant rate; every answer must be a 200. Raises RuntimeError where one is not."""
+    paced = await observed_http(port, request, context, rate, goes_on)
+    paced.require_right(f"{request.method} {request.path} at {rate:g}/s")
+    return paced
+
+
+async def observed_http(  # noqa: PLR0913 - what is sent, by whom, how often, and who is told
+    port: int, request: Request, context: ssl.SSLContext | None, rate: float, goes_on: GoesOn, observe: Observe | None = None
+) -> Paced:
+    """Send a request at a constant rate; tell of every answer. What is not answered, or not with 200, is for the caller to see."""
     loop, paced = asyncio.get_running_loop(), Paced()
-    pool = _Pool(encode(request), paced)
+    pool = _Pool(encode(request), paced, observe)
     opened = [(await loop.create_connection(lambda: _Connection(pool), LOOPBACK, port, ssl=context))[1] for _ in range(CONNECTIONS)]
     await pace(pool.send, rate, goes_on, paced)
     pool.all_answered.clear()  # it was so now and then
@@ -90,5 +102,4 @@ async def paced_http(port: int, request: Request, context: ssl.SSLContext | None
         await asyncio.wait_for(pool.all_answered.wait(), GRACE_S)
     for connection in opened:
         connection.abort()
-    paced.require_right(f"{request.method} {request.path} at {rate:g}/s")
     return paced

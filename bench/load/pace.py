@@ -41,6 +41,11 @@ class Paced:
     answers: list[Answer] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
+    @property
+    def failures(self) -> int:
+        """How many requests were not answered as expected, or not at all."""
+        return len(self.late) - sum(answer.is_right for answer in self.answers)
+
     def require_right(self, what: str) -> None:
         """Raise RuntimeError if an answer was not as expected, or there was none."""
         wrong = sum(not answer.is_right for answer in self.answers)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.lab import Lab, LabOptions
+from bench.lab.bundles import REVISION_OF_METADATA
 from bench.lab.envoy_config import Variant
 from bench.lab.ports import free_port
 from tests.e2e import names
@@ -24,13 +25,16 @@ VARIANTS = (
     Variant(names.PAIR, cluster=names.PAIR, check_retries=2),
     Variant(names.SEED_WORKLOAD, accepts_any_san=True, requires_client_certificate=False, cluster=names.SEED_WORKLOAD),
     Variant(names.SEED_ENVOY, accepts_any_san=True, requires_client_certificate=False, cluster=names.SEED_ENVOY),
+    Variant(names.BUNDLE, cluster=names.BUNDLE, response_headers=REVISION_OF_METADATA),
+    Variant(names.BUNDLE_OF_WORKERS, cluster=names.BUNDLE_OF_WORKERS, response_headers=REVISION_OF_METADATA, checks_per_connection=20),
 )
 
 
 @pytest.fixture(scope="session")
 def check_ports() -> dict[str, list[int]]:
     """Where the further `authz` processes of some tests will listen; Envoy's configuration has to know beforehand."""
-    return {names.PAIR: [free_port(), free_port()], names.SEED_WORKLOAD: [free_port()], names.SEED_ENVOY: [free_port()]}
+    alone = (names.SEED_WORKLOAD, names.SEED_ENVOY, names.BUNDLE, names.BUNDLE_OF_WORKERS)
+    return {names.PAIR: [free_port(), free_port()]} | {name: [free_port()] for name in alone}
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,8 @@ UNVALIDATED: Final = "mutations-not-validated"
 PAIR: Final = "pair"
 SEED_WORKLOAD: Final = "seed-workload"
 SEED_ENVOY: Final = "seed-envoy"
+BUNDLE: Final = "bundle"
+BUNDLE_OF_WORKERS: Final = "bundle-of-workers"
 
 ALLOWED: Final = Request(path="/allowed")
 WHOAMI: Final = Request(path="/whoami")
