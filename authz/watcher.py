@@ -42,8 +42,9 @@ class _View:
 class Watcher:
     """Watches paths from `start` on: every later change is reported at least once."""
 
-    def __init__(self, paths: Sequence[Path], poll_s: float, fingerprint: Fingerprint, seen: _View) -> None:
+    def __init__(self, paths: Sequence[Path], watched: Sequence[Path], poll_s: float, fingerprint: Fingerprint, seen: _View) -> None:
         self._paths = paths
+        self._watched = watched
         self._fingerprint = fingerprint
         self._poll_s = poll_s
         self._seen = seen
@@ -51,23 +52,31 @@ class Watcher:
     @classmethod
     async def start(cls, paths: Sequence[Path], poll_s: float, fingerprint: Fingerprint) -> Self:
         """Take the first look, which later ones are compared with."""
-        return cls(paths, poll_s, fingerprint, await asyncio.to_thread(_look, paths, fingerprint))
+        return cls(paths, paths, poll_s, fingerprint, await asyncio.to_thread(_look, paths, paths, fingerprint))
+
+    @classmethod
+    async def start_beside(cls, file: Path, poll_s: float, fingerprint: Fingerprint) -> Self:
+        """As `start`, for one file by the notifications of its directory: those of a file end when another one takes its place.
+
+        What happens to other files of the directory is a change only if the fingerprint says so.
+        """
+        return cls((file,), (file.parent,), poll_s, fingerprint, await asyncio.to_thread(_look, (file,), (file.parent,), fingerprint))
 
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield whenever something below the paths may have changed; never ends by itself."""
         while True:
-            async with aclosing(_ticks(self._paths, self._seen.roots, self._poll_s)) as ticks:
+            async with aclosing(_ticks(self._watched, self._seen.roots, self._poll_s, is_recursive=self._watched is self._paths)) as ticks:
                 async for is_told in ticks:
-                    now = await asyncio.to_thread(_look, self._paths, self._fingerprint)
+                    now = await asyncio.to_thread(_look, self._paths, self._watched, self._fingerprint)
                     is_new, is_elsewhere = now != self._seen, now.roots != self._seen.roots
                     self._seen = now
-                    if is_told or is_new:
+                    if is_new or (is_told and self._watched is self._paths):
                         yield
                     if is_elsewhere:
                         break  # the kernel watches a directory that is not there any more
 
 
-async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: float) -> AsyncGenerator[bool, None]:
+async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: float, *, is_recursive: bool) -> AsyncGenerator[bool, None]:
     """Yield true when told of a change, false when it is time to look."""
     if None in roots:
         await asyncio.sleep(min(poll_s, MISSING_POLL_S))
@@ -82,6 +91,7 @@ async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: flo
             rust_timeout=round(poll_s * 1000),
             yield_on_timeout=True,
             ignore_permission_denied=True,
+            recursive=is_recursive,
         ):
             yield bool(changes)
     except Exception:
@@ -96,8 +106,8 @@ def _is_relevant(_change: Change, path: str) -> bool:
     return name == CONFIG_MAP_LINK or not name.startswith(".")
 
 
-def _look(paths: Sequence[Path], fingerprint: Fingerprint) -> _View:
-    return _View(tuple(map(_identity, paths)), fingerprint(paths))
+def _look(paths: Sequence[Path], watched: Sequence[Path], fingerprint: Fingerprint) -> _View:
+    return _View(tuple(map(_identity, watched)), fingerprint(paths))
 
 
 def _identity(path: Path) -> Identity:

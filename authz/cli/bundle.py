@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from aiohttp import web
 
+from authz.cli import versions
 from authz.config import ConfigError
 from authz.server.address import bind, parse_address
 from authz.services.bundle_server import BundleServer
@@ -18,6 +19,10 @@ from authz.services.bundle_server import BundleServer
 @click.group()
 def bundle() -> None:
     """Policy bundles."""
+
+
+for command in versions.COMMANDS:
+    bundle.add_command(command)
 
 
 @bundle.command()

@@ -24,6 +24,9 @@ from authz.telemetry.logs import log
 MAX_DELTAS: Final = 32
 """Deltas on top of a snapshot, after which a snapshot is wanted: each is read again at every activation."""
 
+PINNED: Final = "pinned"
+"""The code of what is not activated because an operator has pinned a version."""
+
 logger = logging.getLogger(__name__)
 
 Compile: TypeAlias = Callable[[Mapping[str, Parts], Wanted, str | None], Awaitable[CompileResponse]]
@@ -101,7 +104,7 @@ class Activator:
         archive = await asyncio.to_thread(Archive.of, download.content)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         base = self.active.get(download.name)
-        if download.is_delta_hint and base is not None:
+        if base is not None and download.base_etag == base.etag:
             parts = base.followed_by(archive, download.etag)
         else:
             parts = Parts(download.name, (archive,), download.etag)
@@ -124,7 +127,8 @@ class Activator:
 
     async def _work(self) -> None:
         if self.history.pinned is not None:
-            refused = Rejected(f"version {self.history.pinned} is pinned", help="`authz bundle unpin` lets newer ones be activated")
+            text = f"version {self.history.pinned} is pinned"
+            refused = Rejected(text, help="`authz bundle unpin` lets newer ones be activated", code=PINNED)
             for candidate in self._pending.values():
                 _settle(candidate, refused)
             return
@@ -287,6 +291,11 @@ class Activator:
                 raise VersionError("no version is active yet")
             await self.history.pin(self.version)
 
+    async def unpin(self) -> None:
+        """Let newer versions be activated again."""
+        async with self._changing:
+            await self.history.pin(None)
+
     def _found(self, id: str | None) -> Held:
         if id is not None:
             found = self.history.find(id)
@@ -303,14 +312,17 @@ class Activator:
         if contents.keys() != self.wanted.bundles.keys():
             names = ", ".join(sorted(contents))
             raise VersionError(f"version {held.version.id} is made of other bundles than are configured now: {names}")
-        response: CompileResponse = held.compiled or await self._compile(contents, self.wanted, None)
-        if isinstance(response, Failed):
-            raise VersionError(f"version {held.version.id} cannot be activated: {response.message}", help=response.help)
-        assert isinstance(response, Compiled)
-        await self._swap({each.name: contents[each.name].as_read(each) for each in response.bundles}, response)
+        compiled = held.compiled
+        if compiled is None:
+            response = await self._compile(contents, self.wanted, None)
+            if isinstance(response, Failed):
+                raise VersionError(f"version {held.version.id} cannot be activated: {response.message}", help=response.help)
+            assert isinstance(response, Compiled)
+            compiled, contents = response, {each.name: contents[each.name].as_read(each) for each in response.bundles}
+        await self._swap(contents, compiled)
         for parts in self.active.values():
             self._adopt(parts, Activated(parts.revision))
-        return response
+        return compiled
 
 
 def _settle(candidate: _Candidate, outcome: Outcome) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
-from authz.control_plane.activator import Activate, Activator, Approve
+from authz.control_plane.activator import PINNED, Activate, Activator, Approve
 from authz.control_plane.compiling import CompileSettings, Wanted, compile_bundles
 from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
@@ -21,11 +21,14 @@ from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
 from authz.control_plane.persistence import Persistence
 from authz.control_plane.states import error_of
+from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import CompileResponse
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.services.downloads import Activated, BundleState, Download, Outcome
+from authz.services.errors import Failure
 from authz.services.resolution import ControlPlane, DownloadSettings
-from authz.telemetry.counters import ActivationCounters
+from authz.telemetry.counters import DOWNLOADED, ActivationCounters, DownloadCounters
+from authz.telemetry.metrics import BundleStats
 from authz.telemetry.tasks import beside
 
 CONFIRM_S: Final = 10.0
@@ -71,6 +74,7 @@ class BundlePolicies:
         self._changing = asyncio.Lock()
         self._has_policy = asyncio.Event()
         self._errors: dict[str, RefreshError] = {}
+        self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
         self.activator = Activator(self._compile, decide.activate, decide.approve, history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self._deliver, self._on_state, environment)
@@ -118,6 +122,39 @@ class BundlePolicies:
         """Return once all that was asked for has come, or not."""
         await self.downloads.settle()
 
+    # Versions
+
+    def versions(self) -> VersionsStatus:
+        """Return the versions, newest first."""
+        history, active = self.activator.history, self.activator.version
+        found = (
+            VersionStatus(
+                held.version.id,
+                held.version.revision,
+                held.version.activated_ns,
+                held.version.bundles,
+                held.version.id == active,
+                held.version.id == history.pinned,
+                held.is_stored,
+            )
+            for held in history.held
+        )
+        return VersionsStatus(tuple(found), None if history.error is None else history.error.message)
+
+    async def go_back(self, id: str | None) -> None:
+        """Activate an older version and pin it, so that the next download does not bring back what was left. Raises AuthzError."""
+        await self.activator.go_back(id)
+        self._has_policy.set()
+
+    async def pin(self, id: str | None) -> None:
+        """Keep a version active, the active one if none is named. Raises AuthzError."""
+        await (self.activator.pin() if id is None else self.activator.go_back(id))
+
+    async def unpin(self) -> None:
+        """Let newer bundles be activated again, and ask for them."""
+        await self.activator.unpin()
+        self.downloads.trigger()
+
     def _note_restored(self) -> None:
         version = self.activator.version
         assert version is not None
@@ -144,11 +181,13 @@ class BundlePolicies:
             self.on_change()
 
     def _on_state(self, state: BundleState) -> None:
+        failure = None if state.error is None else state.error.failure
+        self._requests.count(DOWNLOADED if failure in (None, Failure.REJECTED) else str(failure))
         error = error_of(state, self._errors.pop(state.name, None), time_ns())
-        if error is None:
-            self.freshness.confirm(state.name)
-        else:
+        if error is not None:
             self._errors[state.name] = error
+        if error is None or error.code == PINNED:  # a pinned version is as old as its operator wants it
+            self.freshness.confirm(state.name)
         self.on_change()
 
     async def _confirm(self) -> None:
@@ -166,6 +205,17 @@ class BundlePolicies:
         """Return the state of every bundle."""
         wanted = self.plane.bundles
         return [self._status(state, wanted[name]) for name, state in sorted(self.downloads.states.items()) if name in wanted]
+
+    def bundle_stats(self) -> BundleStats:
+        """Return what is measured of the bundles."""
+        wanted, history = self.plane.bundles, self.activator.history
+        return BundleStats(
+            {name: self.freshness.age_s(name) for name in wanted},
+            {name: self.freshness.is_stale(settings) for name, settings in wanted.items()},
+            self._requests.by_outcome,
+            is_persistence_ok=history.error is None,
+            is_pinned=history.pinned is not None,
+        )
 
     def _status(self, state: BundleState, settings: DownloadSettings) -> RefreshStatus:
         active = self.activator.active.get(state.name)

@@ -147,7 +147,7 @@ class Discovery:
 
     async def _deliver(self, download: Download) -> Outcome:
         archive = await asyncio.to_thread(Archive.of, download.content)
-        if download.is_delta_hint and self._parts is not None:
+        if self._parts is not None and download.base_etag == self._parts.etag:
             parts = self._parts.followed_by(archive, download.etag)
         else:
             parts = Parts(download.name, (archive,), download.etag)

@@ -71,9 +71,10 @@ class Downloads:
     async def _begin(self, settings: DownloadSettings, active: Parts | None, *, is_same: bool) -> None:
         """Begin to download a bundle. The ETag of what is active means something only where it came from (`is_same`)."""
         client = None if settings.service is None else await self.client(settings.service)
-        downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state)
+        etag = active.etag if active is not None and is_same else ""
+        downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state, etag=etag)
         if active is not None:
-            adopt(downloader, active if is_same else replace(active, etag=""), Activated(active.revision))
+            adopt(downloader, replace(active, etag=etag), Activated(active.revision))
         self._running[settings.name] = _Download(downloader, begun(downloader))
 
     async def _end(self, name: str) -> None:

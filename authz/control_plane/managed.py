@@ -22,6 +22,7 @@ from authz.services.downloader import BUNDLE, DISCOVERY
 from authz.services.resolution import ControlPlane
 from authz.services.status import PluginState, PluginStatus, Status
 from authz.telemetry.logs import telling_of_death
+from authz.telemetry.metrics import BundleStats
 
 SETTLE_S: Final = 30.0
 """How long a report that was asked for waits for the downloads that were asked for with it."""
@@ -56,6 +57,9 @@ class Policies(Protocol):
     def statuses(self) -> Sequence[RefreshStatus]:
         """Return the state of every source."""
 
+    def bundle_stats(self) -> BundleStats | None:
+        """Return what is measured of bundles, None where policies do not come from bundles."""
+
 
 class ManagedPolicies:
     """Policies, and what a control plane may say and wants to know of them. `metrics` is to be set before it runs."""
@@ -66,13 +70,13 @@ class ManagedPolicies:
         self.status_metrics = StatusMetrics()
         self.metrics: Metrics | None = None
         self._boot = boot
-        self._bundles = policies if isinstance(policies, BundlePolicies) else None
+        self.bundles = policies if isinstance(policies, BundlePolicies) else None
         self._discovery = None if boot.plane.discovery is None else Discovery(boot, boot.plane.discovery, compile, self._follow)
         self._reports = StatusReports(self._status, boot.environment, self.status_metrics)
         self._is_answering = False
         self._ready_for: object = None
         self._requested: set[asyncio.Task[None]] = set()
-        for source in (self._bundles, self._discovery):
+        for source in (self.bundles, self._discovery):
             if source is not None:
                 source.on_change = self._reports.update
 
@@ -81,8 +85,8 @@ class ManagedPolicies:
         """Notice what is new meanwhile, and report."""
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._reports.close)
-            if self._discovery is not None and self._bundles is not None:
-                self.plane = self._bundles.plane = await self._discovery.restore() or self.plane
+            if self._discovery is not None and self.bundles is not None:
+                self.plane = self.bundles.plane = await self._discovery.restore() or self.plane
             await stack.enter_async_context(self.policies.running())
             await self._reports.follow(self.plane)
             if self._discovery is not None:
@@ -91,9 +95,9 @@ class ManagedPolicies:
             yield
 
     async def _follow(self, plane: ControlPlane) -> None:
-        assert self._bundles is not None
+        assert self.bundles is not None
         self.plane = plane
-        await self._bundles.change(plane)
+        await self.bundles.change(plane)
         await self._reports.follow(plane)
 
     async def activate_first(self) -> None:
@@ -130,8 +134,8 @@ class ManagedPolicies:
             if self._boot.plane.discovery is not None and self._boot.plane.discovery.is_manual:
                 await _at_most(discovery.settle())  # what it finds has to be asked for, too
         self.policies.request()
-        if self._bundles is not None and self._reports.is_on:
-            await _at_most(self._bundles.settle())
+        if self.bundles is not None and self._reports.is_on:
+            await _at_most(self.bundles.settle())
         self._reports.trigger()
 
     def _cancel_requests(self) -> None:
@@ -145,13 +149,17 @@ class ManagedPolicies:
         discovery = [] if self._discovery is None else [self._discovery.status()]
         return [*discovery, *self.policies.statuses()]
 
+    def bundle_stats(self) -> BundleStats | None:
+        """Return what is measured of bundles, None where policies do not come from bundles."""
+        return self.policies.bundle_stats()
+
     async def _status(self) -> Status:
         discovery = self._discovery
         assert self.metrics is not None
         metrics = await self.metrics()
         return Status(
             self._boot.labels(self.plane),
-            {} if self._bundles is None else dict(sorted(self._bundles.downloads.states.items())),
+            {} if self.bundles is None else dict(sorted(self.bundles.downloads.states.items())),
             None if discovery is None else discovery.named_state(),
             "" if discovery is None else discovery.message,
             self._plugins(),
@@ -161,8 +169,8 @@ class ManagedPolicies:
     def _plugins(self) -> dict[str, PluginStatus]:
         """Return how the parts stand, by OPA's names. OPA has discovery even where there is none: then it is OK."""
         plugins = {DISCOVERY.name: self._discovery_plugin(), STATUS: PluginStatus("OK"), CHECKS: PluginStatus(_ready(self._is_answering))}
-        if self._bundles is not None and self.plane.bundles:
-            plugins[BUNDLE.name] = self._bundle_plugin(self._bundles)
+        if self.bundles is not None and self.plane.bundles:
+            plugins[BUNDLE.name] = self._bundle_plugin(self.bundles)
         return dict(sorted(plugins.items()))
 
     def _discovery_plugin(self) -> PluginStatus:

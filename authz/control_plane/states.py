@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from authz.control_plane.activator import PINNED
 from authz.refresh.status import RefreshError
 from authz.services.downloads import BundleState
 from authz.services.errors import Failure
@@ -16,4 +17,4 @@ def error_of(state: BundleState, known: RefreshError | None, now_ns: int) -> Ref
     code = state.code if is_refused and state.code else str(error.failure)
     if known is not None and (known.code, known.message) == (code, error.message):
         return known
-    return RefreshError(code, error.message, now_ns, error.help, is_passing=not is_refused)
+    return RefreshError(code, error.message, now_ns, error.help, is_passing=not is_refused or code == PINNED)

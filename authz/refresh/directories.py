@@ -81,6 +81,9 @@ class DirectoryPolicies:
         """Return the state of the one source."""
         return [self._refresher.status]
 
+    def bundle_stats(self) -> None:
+        """Return nothing: there are no bundles."""
+
     async def _follow(self, watcher: Watcher) -> None:
         async for _ in watcher.changes():
             self._refresher.request()

@@ -1,4 +1,4 @@
-"""Admin HTTP: what an operator and an orchestrator may ask. Reads; changes nothing.
+"""Admin HTTP: what an operator and an orchestrator may ask. What changes something is in `bundle_routes`.
 
 Knows shapes and status codes of its answers; where the facts come from is behind `AdminView`.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any, Final, Protocol, Self
 
-import orjson
 from aiohttp import web
 
 from authz.refresh.status import RefreshStatus
 from authz.server.address import Address, UnixAddress, bind
+from authz.server.bundle_routes import BundleControl, add_bundle_routes
+from authz.server.responses import json_response, source_document
 from authz.telemetry import metrics
 from authz.telemetry.logs import log
 
@@ -25,7 +25,7 @@ SHUTDOWN_S: Final = 1.0
 """How long an open scrape may delay the end of the process."""
 
 MAX_REQUEST_BYTES: Final = 1024
-"""No route takes a body."""
+"""No body says more than the id of a version."""
 
 
 class AdminView(Protocol):
@@ -44,14 +44,16 @@ class AdminView(Protocol):
         """Describe the active policy; `revision` is None without one."""
 
 
-def admin_app(view: AdminView) -> web.Application:
-    """Return the aiohttp application of the admin routes."""
+def admin_app(view: AdminView, bundles: BundleControl | None = None) -> web.Application:
+    """Return the aiohttp application of the admin routes, with those for bundles if policies come from there."""
     routes = _Routes(view)
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app.router.add_get("/metrics", routes.metrics)
     app.router.add_get("/health", routes.health)
     app.router.add_get("/ready", routes.ready)
     app.router.add_get("/v1/policy/active", routes.active_policy)
+    if bundles is not None:
+        add_bundle_routes(app, bundles)
     return app
 
 
@@ -67,46 +69,24 @@ class _Routes:
         if _asks(request, "bundles", "bundle"):
             failing = [status for status in self._view.sources() if not status.is_ok]
             if failing:
-                return _json({"error": "one or more bundles are not activated", "sources": [_source(status) for status in failing]}, 500)
+                return json_response(
+                    {"error": "one or more bundles are not activated", "sources": [source_document(status) for status in failing]}, 500
+                )
         if _asks(request, "plugins") and not self._view.is_ready():
-            return _json({"error": "one or more plugins are not up"}, 500)
-        return _json({})
+            return json_response({"error": "one or more plugins are not up"}, 500)
+        return json_response({})
 
     async def ready(self, _request: web.Request) -> web.Response:
         is_ready = self._view.is_ready()
-        return _json({"ready": is_ready}, 200 if is_ready else 503)
+        return json_response({"ready": is_ready}, 200 if is_ready else 503)
 
     async def active_policy(self, _request: web.Request) -> web.Response:
-        return _json({**await self._view.active_policy(), "sources": [_source(status) for status in self._view.sources()]})
+        return json_response({**await self._view.active_policy(), "sources": [source_document(status) for status in self._view.sources()]})
 
 
 def _asks(request: web.Request, *names: str) -> bool:
     """Whether one of the query parameters is there and not `=false`: OPA takes both `?bundles` and `?bundles=true`."""
     return any(request.query.get(name, "false").lower() != "false" for name in names)
-
-
-def _source(status: RefreshStatus) -> dict[str, Any]:
-    error = status.error
-    return {
-        "name": status.name,
-        "ok": status.is_ok,
-        "revision": status.revision,
-        "last_attempt": timestamp(status.attempted_ns),
-        "last_success": timestamp(status.succeeded_ns),
-        "last_activation": timestamp(status.activated_ns),
-        "error": error and {"code": error.code, "message": error.message, "help": error.help, "since": timestamp(error.since_ns)},
-    }
-
-
-def timestamp(unix_ns: int) -> str | None:
-    """Return RFC 3339 text in UTC with milliseconds, None for never."""
-    if not unix_ns:
-        return None
-    return datetime.fromtimestamp(unix_ns / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(document: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(document) + b"\n", status=status, content_type="application/json")
 
 
 class AdminServer:
@@ -117,10 +97,10 @@ class AdminServer:
         self._runner = runner
 
     @classmethod
-    async def start(cls, view: AdminView, address: Address) -> Self:
+    async def start(cls, view: AdminView, address: Address, bundles: BundleControl | None = None) -> Self:
         """Start serving; AddressError when the address is unusable."""
         bound = bind(address)
-        runner = web.AppRunner(admin_app(view), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        runner = web.AppRunner(admin_app(view, bundles), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         await web.SockSite(runner, bound.socket).start()
         if not is_loopback(bound.address):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from authz.refresh.status import RefreshStatus
-from authz.server.admin import timestamp
+from authz.server.responses import timestamp
 from authz.telemetry.counters import ActivationCounters
-from authz.telemetry.metrics import Metrics, Scrape
+from authz.telemetry.metrics import BundleStats, Metrics, Scrape
 from authz.telemetry.stats import ActivePolicy, Counts, Stats
 
 
@@ -36,6 +36,9 @@ class Sources(Protocol):
 
     def statuses(self) -> Sequence[RefreshStatus]:
         """Return the state of every source."""
+
+    def bundle_stats(self) -> BundleStats | None:
+        """Return what is measured of bundles, None where policies do not come from bundles."""
 
 
 class ProcessView:
@@ -77,7 +80,8 @@ class ProcessView:
     async def _scrape(self) -> Scrape:
         is_ok = all(status.is_ok for status in self._policies.statuses())
         deciding = self._deciding
-        return Scrape(await deciding.stats(), is_ok, self.is_draining, deciding.restarts, deciding.retired)
+        bundles = self._policies.bundle_stats()
+        return Scrape(await deciding.stats(), is_ok, self.is_draining, deciding.restarts, deciding.retired, bundles)
 
 
 def _entrypoint(policy: ActivePolicy) -> dict[str, Any]:

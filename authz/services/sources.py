@@ -79,7 +79,7 @@ class FileSource:
 
 async def follow(path: Path, downloader: Downloader, poll_s: float = FILE_POLL_S) -> None:
     """Trigger a file's downloader whenever the file may have changed, until cancelled."""
-    watcher = await Watcher.start([path], poll_s, file_stamps)
+    watcher = await Watcher.start_beside(path, poll_s, file_stamps)
     async for _ in watcher.changes():
         downloader.trigger()
 

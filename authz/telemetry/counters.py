@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 from authz.errors import ErrorCode, Reason
@@ -17,6 +18,8 @@ OUTCOMES: Final = (
     ErrorCode.POLICY_TESTS, ErrorCode.CANARY, ErrorCode.ACTIVATION,
 )  # fmt: skip
 """What an attempt to refresh the policy can come to."""
+
+DOWNLOADED: Final = "ok"
 
 SEND_OUTCOMES: Final = ("ok", "refused", "timeout", "network", "invalid", "too_large", "cancelled")
 """What can become of a request that a policy makes with `http.send`; a server's error is an answer like any other."""
@@ -54,6 +57,17 @@ class ActivationCounters:
     def count(self, outcome: str) -> None:
         """Count one attempt."""
         self.by_outcome[outcome] = self.by_outcome.get(outcome, 0) + 1
+
+
+class DownloadCounters:
+    """Counts requests for bundles by outcome: DOWNLOADED, or a failure out of a closed set."""
+
+    def __init__(self, failures: Iterable[str]) -> None:
+        self.by_outcome: dict[str, int] = dict.fromkeys((DOWNLOADED, *failures), 0)
+
+    def count(self, outcome: str) -> None:
+        """Count one request."""
+        self.by_outcome[outcome] += 1
 
 
 class SendCounters:

@@ -25,6 +25,17 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
+class BundleStats:
+    """What is known of the bundles: their ages and staleness by name, requests for them by outcome, and whether versions reach the disk."""
+
+    ages_s: Mapping[str, float | None]
+    stale: Mapping[str, bool]
+    downloads: Mapping[str, int]
+    is_persistence_ok: bool
+    is_pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """What a scrape finds: the processes that decide, and what the one that is asked knows besides.
 
@@ -36,6 +47,7 @@ class Scrape:
     is_draining: bool
     worker_restarts: int = 0
     retired: Counts = field(default_factory=Counts)
+    bundles: BundleStats | None = None
 
     @property
     def counts(self) -> Counts:
@@ -94,6 +106,8 @@ class Metrics(Collector):
         help = "How late the event loop ran a timer, sampled four times a second."
         yield family("authz_event_loop_lag_seconds", help, LAG_BUCKETS_S, counts.lag.counts, counts.lag.sum_ns)
         yield from _worker_families(scrape)
+        if scrape.bundles is not None:
+            yield from _bundle_families(scrape.bundles)
 
     def _policy_families(self, scrape: Scrape, counts: Counts, state: State) -> Iterator[Metric]:
         yield _counters("authz_policy_refreshes", "Attempts to refresh the policy by outcome.", "outcome", self._activations.by_outcome)
@@ -156,6 +170,20 @@ def _worker_families(scrape: Scrape) -> Iterator[Metric]:
         cpu.add_metric([str(number)], process.cpu_s)
         memory.add_metric([str(number)], process.resident_bytes)
     yield from (cpu, memory)
+
+
+def _bundle_families(bundles: BundleStats) -> Iterator[Metric]:
+    age = GaugeMetricFamily("authz_bundle_age_seconds", "Time since a bundle was last known to be the newest.", labels=["bundle"])
+    stale = GaugeMetricFamily("authz_bundle_stale", "1 if a bundle is older than its max_age_seconds.", labels=["bundle"])
+    for name, age_s in bundles.ages_s.items():
+        if age_s is not None:
+            age.add_metric([name], age_s)
+        stale.add_metric([name], float(bundles.stale[name]))
+    yield from (age, stale)
+    yield _counters("authz_bundle_downloads", "Requests for bundles by what became of them.", "outcome", bundles.downloads)
+    help = "1 unless versions of bundles should be on disk and are not."
+    yield _gauge("authz_bundle_persistence_ok", help, float(bundles.is_persistence_ok))
+    yield _gauge("authz_policy_pinned", "1 if a version is pinned: newer bundles are not activated.", float(bundles.is_pinned))
 
 
 def _gauge(name: str, help: str, value: float) -> Metric:

@@ -11,7 +11,8 @@ import pytest
 
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.server.address import TcpAddress, UnixAddress
-from authz.server.admin import AdminServer, is_loopback, timestamp
+from authz.server.admin import AdminServer, is_loopback
+from authz.server.responses import timestamp
 
 GOOD = RefreshStatus("policies/", "r1", attempted_ns=2_000_000_000, succeeded_ns=2_000_000_000, activated_ns=1_500_000_000)
 FAILED = RefreshStatus("policies/", "r1", 3, 2, 1, RefreshError("policy_compile", "a.rego:1:1: bad", 3))
