@@ -41,7 +41,7 @@ class Boot:
         """Return what `opa.runtime()` gives to a discovery bundle, as JSON: without credentials and keys, as in OPA."""
         config = dict(self.document) | {"labels": self.labels(self.plane)}
         config |= {name: _without(config[name], secret) for name, secret in _SECRETS.items() if name in config}
-        return json.dumps({"config": config, "env": dict(self.environment), "version": self.own_labels["version"]})
+        return json.dumps({"config": config, "env": dict(self.environment), "version": self.own_labels["version"]}, default=float)
 
 
 _SECRETS: Mapping[str, frozenset[str]] = {"services": _SECRET_OF_SERVICE, "keys": _SECRET_OF_KEY}

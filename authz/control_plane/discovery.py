@@ -6,7 +6,6 @@ Owns which configuration is followed. Who follows it, and how, is not known here
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +14,7 @@ from dataclasses import replace
 from time import time_ns
 from typing import Final, TypeAlias
 
+from authz.bundle.json_text import parse_json
 from authz.control_plane.activator import MAX_DELTAS
 from authz.control_plane.boot import Boot
 from authz.control_plane.compiling import CompileSettings, Wanted, evaluate_bundle
@@ -170,7 +170,7 @@ class Discovery:
             answer = await evaluate_bundle(parts, wanted, self._compile, path, boot.runtime())
             if isinstance(answer, Failed):
                 return answer
-            discovered = discover(boot.document, substitute_all(json.loads(answer.document), boot.environment))
+            discovered = discover(boot.document, substitute_all(parse_json(answer.document), boot.environment))
         except SpoolError as error:
             return Failed(error.code, error.message, error.help)
         except SettingsError as error:
