@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
-from authz.control_plane.activator import PINNED, Activate, Activator, Approve
+from authz.control_plane.activator import PINNED, Activator
 from authz.control_plane.compiling import CompileSettings, Wanted, compile_bundles
 from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
@@ -23,6 +23,7 @@ from authz.control_plane.persistence import Persistence
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import CompileResponse
+from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.services.downloads import Activated, BundleState, Download, Outcome
 from authz.services.errors import Failure
@@ -47,14 +48,6 @@ class BundleSettings:
     keep_versions: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """What decides with policies. `approve` says what speaks against one before it does."""
-
-    activate: Activate
-    approve: Approve
-
-
 class BundlePolicies:
     """The policy that the bundles of a control plane are."""
 
@@ -76,7 +69,7 @@ class BundlePolicies:
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
-        self.activator = Activator(self._compile, decide.activate, decide.approve, history, counters, time_ns, self._adopted)
+        self.activator = Activator(self._compile, decide, history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self._deliver, self._on_state, environment)
 
     @asynccontextmanager
