@@ -16,9 +16,11 @@ from typing import Final, Protocol
 import uvloop
 
 from authz import __version__
-from authz.config import CanarySettings, Config, ConfigError
+from authz.config import CanarySettings, Config, ConfigError, Loaded
+from authz.control_plane.boot import Boot
 from authz.control_plane.bundles import BundlePolicies, BundleSettings
 from authz.control_plane.compiling import CompileSettings
+from authz.control_plane.managed import ManagedPolicies, Policies
 from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
 from authz.errors import ErrorCode
 from authz.pdp import RehearsalReport, Snapshot, verdict
@@ -30,7 +32,7 @@ from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
 from authz.server.shadowing import log_rehearsal
 from authz.server.signals import Signals
-from authz.server.view import Deciding, ProcessView, Sources
+from authz.server.view import Deciding, ProcessView
 from authz.services.resolution import resolve
 from authz.telemetry.counters import ActivationCounters
 from authz.telemetry.logs import LogWriter, configure_logs, log
@@ -43,18 +45,16 @@ CANARY_HELP: Final = "if that is what the policy is for, raise `canary.max_flip_
 logger = logging.getLogger(__name__)
 
 
-def run(config: Config) -> int:
+def run(loaded: Loaded) -> int:
     """Serve until a signal ends it; return the exit code. Raises AuthzError if it cannot start."""
-    for field in ("discovery", "status"):
-        if getattr(config, field):
-            raise ConfigError(f"field `{field}`: `authz serve` does not have this yet", help="remove it")
+    config = loaded.config
     _refuse_missing(config.policies)
     addresses = [parse_address(text) for text in config.addr]
     log_writer = configure_logs(config.log.format, config.log.level)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     answering = _answering(config, addresses, log_writer)
     try:
-        uvloop.run(_serve(config, answering, log_writer))
+        uvloop.run(_serve(loaded, answering, log_writer))
     finally:
         log_writer.close()
     return 0
@@ -77,8 +77,8 @@ def _answering(config: Config, addresses: Sequence[Address], log_writer: LogWrit
     return Pool(config, addresses)
 
 
-async def _serve(config: Config, answering: Answering, log_writer: LogWriter) -> None:
-    app = App(config, answering, log_writer)
+async def _serve(loaded: Loaded, answering: Answering, log_writer: LogWriter) -> None:
+    app = App(loaded, answering, log_writer)
     signals = Signals(abort=app.abort, reload=app.policies.request)
     async with app.administering(), answering.running(), app.policies.running():
         if await app.activate_first(signals.stop):
@@ -108,36 +108,27 @@ class Answering(Deciding, Protocol):
         """Answer checks meanwhile, at these addresses; drain in the end."""
 
 
-class Policies(Sources, Protocol):
-    """Where policies come from: directories, or bundles."""
-
-    def running(self) -> AbstractAsyncContextManager[None]:
-        """Notice what is new meanwhile."""
-
-    async def activate_first(self) -> None:
-        """Return once a policy is active. Raises AuthzError if there will be none."""
-
-    def refreshing(self) -> AbstractAsyncContextManager[None]:
-        """Activate what is new meanwhile."""
-
-    def request(self) -> None:
-        """Look for something new now."""
+def _managed(loaded: Loaded, answering: Answering, counters: ActivationCounters) -> ManagedPolicies:
+    """Return the policies, and what a control plane has to do with them."""
+    config = loaded.config
+    wanted = config.activation
+    compiling = CompileSettings(
+        config.entrypoint, config.rego_version, config.reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
+    )
+    boot = Boot(loaded.document, resolve(config), os.environ)
+    return ManagedPolicies(_policies(config, boot, compiling, answering, counters), boot, compiling)
 
 
-def _policies(config: Config, answering: Answering, counters: ActivationCounters) -> Policies:
-    reload, approve = config.reload, _approval(config, answering)
-    if not config.bundles:
+def _policies(config: Config, boot: Boot, compiling: CompileSettings, answering: Answering, counters: ActivationCounters) -> Policies:
+    """Return where policies come from: directories, or bundles."""
+    reload, decide = config.reload, Decide(answering.activate, _approval(config, answering))
+    if not (config.bundles or config.discovery):
         paths = config.policies
         directories = DirectorySettings(
             paths, config.entrypoint, config.rego_version, reload.compile_timeout_s, is_watching=reload.watch, poll_s=reload.poll_s
         )
-        return DirectoryPolicies(directories, Decide(answering.activate, approve), counters)
-    wanted = config.activation
-    compiling = CompileSettings(
-        config.entrypoint, config.rego_version, reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
-    )
-    settings = BundleSettings(compiling, wanted.keep_versions)
-    return BundlePolicies(resolve(config), settings, Decide(answering.activate, approve), counters, os.environ)
+        return DirectoryPolicies(directories, decide, counters)
+    return BundlePolicies(boot.plane, BundleSettings(compiling, config.activation.keep_versions), decide, counters, boot.environment)
 
 
 def _approval(config: Config, answering: Answering) -> Approve:
@@ -209,15 +200,17 @@ class InProcess:
 class App:
     """What keeps a service up to date and tells of it; each method is a phase of its life, in this order."""
 
-    def __init__(self, config: Config, answering: Answering, log_writer: LogWriter) -> None:
-        self._config = config
+    def __init__(self, loaded: Loaded, answering: Answering, log_writer: LogWriter) -> None:
+        self._config = loaded.config
         self._answering = answering
         self._log_writer = log_writer
         activations = ActivationCounters()
-        self.policies = _policies(config, answering, activations)
-        self._bundles = self.policies if isinstance(self.policies, BundlePolicies) else None
+        self.policies = _managed(loaded, answering, activations)
+        self._bundles = self.policies.bundles
         self._admin_addr = ""
         self._view = ProcessView(answering, self.policies, activations)
+        self._view.metrics.add(self.policies.status_metrics)
+        self.policies.metrics = self._view.metrics_json
 
     @asynccontextmanager
     async def administering(self) -> AsyncIterator[None]:

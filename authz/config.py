@@ -6,6 +6,7 @@ The environment is an operand. The value is handed down piecewise by `app`; nobo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -141,8 +142,21 @@ class Config(ControlPlaneSettings, frozen=True, forbid_unknown_fields=True):
         return 0 if self.v0_compatible else 1
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and the document that it was read from: what was not written may come from somewhere else."""
+
+    config: Config
+    document: Mapping[str, Any]
+
+
 def load_config(file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Config:
-    """Return the configuration of `file` with `flags` on top; raises ConfigError.
+    """Return the configuration of `file` with `flags` on top; raises ConfigError."""
+    return read_config(file, flags, environment).config
+
+
+def read_config(file: Path | None, flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Loaded:
+    """Return the configuration of `file` with `flags` on top, and what was written; raises ConfigError.
 
     `flags` holds what was given, by dotted field name (`cache.size`); `environment` is what `${NAME}` in the file stands for.
     """
@@ -162,7 +176,7 @@ def load_config(file: Path | None, flags: Mapping[str, Any], environment: Mappin
         raise ConfigError("field `canary.min_checks`: more than `canary.checks`, so no policy would ever be activated", help="lower it")
     if not config.addr:
         raise ConfigError("no address to serve on was given: field `addr` is empty")
-    return config
+    return Loaded(config, document)
 
 
 def _read(file: Path, environment: Mapping[str, str]) -> dict[str, Any]:

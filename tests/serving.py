@@ -36,16 +36,26 @@ def run_authz(*args: str | Path, cwd: Path | None = None) -> subprocess.Complete
 
 
 class Serving:
-    """A running `authz serve` on free ports; its log is JSON lines in a file."""
+    """A running `authz serve` on free ports; its log is JSON lines in a file. It `listens` once it has a policy."""
 
-    def __init__(self, log: Path, args: Sequence[str | Path]) -> None:
+    def __init__(self, log: Path, args: Sequence[str | Path], *, listens: bool = True) -> None:
         self._log = log
         command = [AUTHZ, "serve", "--log-format", "json", *map(str, args)]
         with log.open("wb") as stderr:
             self.process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
-        listening = self.wait_for_line("listening")
-        self.addresses: list[str] = listening["addr"].split(", ")
-        self.admin: str = listening["admin_addr"]
+        self.addresses: list[str] = []
+        try:
+            self.admin: str = self.wait_for_line("starting")["admin_addr"]
+            if listens:
+                self.wait_listening()
+        except BaseException:
+            self.process.kill()
+            self.process.wait(EXIT_S)
+            raise
+
+    def wait_listening(self) -> None:
+        """Wait for the first policy."""
+        self.addresses = self.wait_for_line("listening")["addr"].split(", ")
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Return the log lines so far with this message."""
@@ -117,10 +127,10 @@ def _grpc_target(address: str) -> str:
 
 
 @contextmanager
-def serving(log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",)) -> Iterator[Serving]:
+def serving(log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",), listens: bool = True) -> Iterator[Serving]:
     """Run `authz serve` until the block ends; fails if it does not end cleanly then."""
     flags = [flag for one in addr for flag in ("--addr", one)]
-    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args])
+    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args], listens=listens)
     try:
         yield process
     finally:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from authz import app
-from authz.config import load_config
+from authz.config import read_config
 from authz.identity import XfccMode
 
 # Flag → field of the configuration. A flag that was not given leaves the field to the file, else to its default.
@@ -55,4 +55,4 @@ _FIELDS: Final = {
 def serve(config_file: Path | None, **given: Any) -> None:
     """Answer Envoy's ext_authz checks from the policies at PATH (directories or files)."""
     flags = {_FIELDS[name]: value for name, value in given.items() if value not in (None, ())}
-    sys.exit(app.run(load_config(config_file, flags, os.environ)))
+    sys.exit(app.run(read_config(config_file, flags, os.environ)))

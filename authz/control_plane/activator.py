@@ -83,9 +83,10 @@ class Activator:
 
     def want(self, wanted: Wanted) -> None:
         """Make the policy of these bundles from now on; those that are not among them any more leave it."""
-        self.wanted = wanted
-        for name in self._pending.keys() - wanted.bundles.keys():
-            _settle(self._pending.pop(name), Rejected("the bundle is not wanted any more"))
+        before, self.wanted = self.wanted, wanted
+        for name in list(self._pending):
+            if wanted.bundles.get(name) != before.bundles.get(name):  # it is not wanted any more, or another one is
+                _settle(self._pending.pop(name), Rejected("the bundle is not wanted any more"))
         if self.active.keys() - wanted.bundles.keys():
             self._is_wanted.set()
 
@@ -120,8 +121,7 @@ class Activator:
     async def _work(self) -> None:
         if self.history.pinned is not None:
             text = f"version {self.history.pinned} is pinned"
-            errors = ({"code": PINNED, "message": text},)
-            refused = Rejected(text, errors, help="`authz bundle unpin` lets newer ones be activated")
+            refused = Rejected(text, help="`authz bundle unpin` lets newer ones be activated", code=PINNED)
             for candidate in self._pending.values():
                 _settle(candidate, refused)
             return
@@ -148,7 +148,7 @@ class Activator:
     async def _blame(self, fresh: dict[str, _Candidate], failed: Failed) -> None:
         """Refuse the bundle at fault and go on with the others; where none can be told, each has to stand alone."""
         if failed.bundle in fresh:
-            self._refuse(failed.bundle, failed)
+            self._refuse(failed.bundle, fresh[failed.bundle], failed)
             rest = {name: candidate for name, candidate in fresh.items() if name != failed.bundle}
             if rest and not self.wanted.bundles.keys() - self.active.keys() - rest.keys():
                 again = await self._try(rest)
@@ -158,12 +158,11 @@ class Activator:
         for name, candidate in fresh.items():
             alone = failed if len(fresh) == 1 else await self._try({name: candidate})
             if alone is not None:
-                self._refuse(name, alone)
+                self._refuse(name, candidate, alone)
 
-    def _refuse(self, name: str, failed: Failed) -> None:
-        candidate = self._pending[name]
+    def _refuse(self, name: str, candidate: _Candidate, failed: Failed) -> None:
         _settle(candidate, _rejected(failed))
-        if failed.bundle == name:  # it is wrong by itself, whatever else may come
+        if failed.bundle == name and self._pending.get(name) is candidate:  # it is wrong by itself, whatever else may come
             del self._pending[name]
 
     async def _try(self, candidates: Mapping[str, _Candidate]) -> Failed | None:
@@ -207,7 +206,7 @@ class Activator:
 
     async def _prepared(self, contents: Mapping[str, Parts]) -> CompileResponse:
         """Return the compiled policy if nothing speaks against it. Somebody who goes back to an older version does not wait for this."""
-        self._preparing = asyncio.create_task(self._compiled(contents))
+        self._preparing = asyncio.create_task(self._compiled(contents, self.wanted))
         try:
             return await self._preparing
         except asyncio.CancelledError:
@@ -219,8 +218,8 @@ class Activator:
             self._preparing.cancel()
             self._preparing = None
 
-    async def _compiled(self, contents: Mapping[str, Parts]) -> CompileResponse:
-        response = await self._compile(contents, self.wanted, self._digest)
+    async def _compiled(self, contents: Mapping[str, Parts], wanted: Wanted) -> CompileResponse:
+        response = await self._compile(contents, wanted, self._digest)
         failed = await self._decide.approve(response) if isinstance(response, Compiled) and self.version is not None else None
         return response if failed is None else failed
 
@@ -234,8 +233,13 @@ class Activator:
     # Versions
 
     async def restore(self) -> bool:
-        """Activate the newest version on disk that is whole, or the one that is pinned; return whether there was one."""
+        """Activate the newest version on disk that is whole, or the one that is pinned; return whether there was one.
+
+        Does nothing if a policy is active.
+        """
         async with self._changing:
+            if self.version is not None:
+                return False
             pinned = self.history.pinned
             for held in list(self.history.held):
                 if pinned is None or held.version.id == pinned:
@@ -260,7 +264,7 @@ class Activator:
             text = "serving the last good version until a service answers"
             log(logger, "warn", text, version=self.version, revision=held.version.revision)
         else:
-            self._pending |= {name: _Candidate(parts, None) for name, parts in contents.items()}
+            self._pending = {name: _Candidate(parts, None) for name, parts in contents.items()} | self._pending
 
     async def go_back(self, id: str | None) -> None:
         """Activate an older version, the one before the active one if `id` is None, and pin it. Raises VersionError and StoreError."""
@@ -321,5 +325,5 @@ def _settle(candidate: _Candidate, outcome: Outcome) -> None:
 
 
 def _rejected(failed: Failed) -> Rejected:
-    """Return a failure as its downloader is told of it; the error is of OPA's shape."""
-    return Rejected(failed.message, ({"code": failed.code, "message": failed.message},), failed.is_final, failed.help)
+    """Return a failure as its downloader is told of it."""
+    return Rejected(failed.message, failed.errors, failed.is_final, failed.help, failed.code)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from time import time_ns
 from typing import Final
 
@@ -20,24 +19,18 @@ from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
+from authz.control_plane.persistence import Persistence
+from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import CompileResponse
 from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
-from authz.refresh.version_store import StoreError, VersionStore
 from authz.services.downloads import Activated, BundleState, Download, Outcome
-from authz.services.errors import Failure, ServiceError
-from authz.services.resolution import ControlPlane
+from authz.services.errors import Failure
+from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.telemetry.counters import DOWNLOADED, ActivationCounters, DownloadCounters
-from authz.telemetry.logs import log
 from authz.telemetry.metrics import BundleStats
 from authz.telemetry.tasks import beside
-
-STORE: Final = "versions"
-"""Name of the directory below the persistence directory that is ours."""
-
-DEFAULT_PERSISTENCE: Final = ".opa"
-"""OPA's, below the working directory."""
 
 CONFIRM_S: Final = 10.0
 """How often the disk is told that the active version is still the newest."""
@@ -68,8 +61,10 @@ class BundlePolicies:
     ) -> None:
         self.plane = plane
         self.freshness = Freshness()
+        self.on_change: Callable[[], None] = lambda: None
         self._settings = settings
-        self._store: VersionStore | None = None
+        self._persistence = Persistence(settings.keep_versions)
+        self._changing = asyncio.Lock()
         self._has_policy = asyncio.Event()
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
@@ -81,9 +76,7 @@ class BundlePolicies:
     async def running(self) -> AsyncIterator[None]:
         """Restore what is on disk, then keep the policy up to date meanwhile."""
         async with AsyncExitStack() as stack:
-            stack.callback(self._close_store)
-            self.activator.history = await self._history()
-            self.activator.want(Wanted(self.plane.bundles, self.plane.keys))
+            stack.callback(self._persistence.close)
             await stack.enter_async_context(beside(self._work(), logger, DEATH))
             await stack.enter_async_context(
                 beside(self._confirm(), logger, "a defect of authz: the age of bundles is not persisted any more")
@@ -92,9 +85,7 @@ class BundlePolicies:
             yield
 
     async def _work(self) -> None:
-        if await self.activator.restore():
-            self._note_restored()
-        await self.downloads.change(self.plane, self.activator.active)
+        await self.change(self.plane)
         await self.activator.run()
 
     async def activate_first(self) -> None:
@@ -106,14 +97,23 @@ class BundlePolicies:
         return nullcontext()
 
     async def change(self, plane: ControlPlane) -> None:
-        """Make the policy of another set of bundles from now on."""
-        self.plane = plane
-        self.activator.want(Wanted(plane.bundles, plane.keys))
-        await self.downloads.change(plane, self.activator.active)
+        """Make the policy of this set of bundles from now on; if none is active, of what is on disk of them."""
+        async with self._changing:
+            self.plane = plane
+            self._errors = {name: error for name, error in self._errors.items() if name in plane.bundles}
+            self.activator.want(Wanted(plane.bundles, plane.keys))
+            if await self._persistence.follow(plane, self.activator) and await self.activator.restore():
+                self._note_restored()
+            await self.downloads.change(plane, self.activator.active)
+        self.on_change()
 
     def request(self) -> None:
         """Ask for every bundle now."""
         self.downloads.trigger()
+
+    async def settle(self) -> None:
+        """Return once all that was asked for has come, or not."""
+        await self.downloads.settle()
 
     # Versions
 
@@ -148,29 +148,6 @@ class BundlePolicies:
         await self.activator.unpin()
         self.downloads.trigger()
 
-    # Versions on disk
-
-    async def _history(self) -> History:
-        """Return what is remembered of earlier versions. A disk that cannot be used is told of, and costs no policy."""
-        persistent = frozenset(name for name, bundle in self.plane.bundles.items() if bundle.persist)
-        keep = self._settings.keep_versions
-        if not persistent:
-            return History(None, keep)
-        directory = Path(self.plane.persistence_directory or DEFAULT_PERSISTENCE) / STORE
-        try:
-            self._store = await asyncio.to_thread(VersionStore.open, directory, keep)
-            history = History(self._store, keep, persistent)
-            await history.open()
-        except StoreError as error:
-            log(logger, "error", "versions of bundles are not persisted", error=error.message, help=error.help)
-            history = History(None, keep)
-            history.error = error
-        return history
-
-    def _close_store(self) -> None:
-        if self._store is not None:
-            self._store.close()
-
     def _note_restored(self) -> None:
         version = self.activator.version
         assert version is not None
@@ -194,23 +171,17 @@ class BundlePolicies:
         downloader = self.downloads.find(parts.name)
         if downloader is not None:
             adopt(downloader, parts, activated)
+            self.on_change()
 
     def _on_state(self, state: BundleState) -> None:
-        error = state.error
-        if error is None or error.failure is Failure.REJECTED:
-            self._requests.count(DOWNLOADED)
-        else:
-            self._requests.count(error.failure)
-        code = "" if error is None else _code(state, error)
-        if code in ("", PINNED):  # a pinned version is as old as its operator wants it
+        failure = None if state.error is None else state.error.failure
+        self._requests.count(DOWNLOADED if failure in (None, Failure.REJECTED) else str(failure))
+        error = error_of(state, self._errors.pop(state.name, None), time_ns())
+        if error is not None:
+            self._errors[state.name] = error
+        if error is None or error.code == PINNED:  # a pinned version is as old as its operator wants it
             self.freshness.confirm(state.name)
-        if error is None:
-            self._errors.pop(state.name, None)
-            return
-        known = self._errors.get(state.name)
-        if known is None or (known.code, known.message) != (code, error.message):
-            is_passing = error.failure is not Failure.REJECTED or code == PINNED
-            self._errors[state.name] = RefreshError(code, error.message, time_ns(), error.help, is_passing)
+        self.on_change()
 
     async def _confirm(self) -> None:
         """Tell the disk again and again how old the active version is, so that it is known after a restart."""
@@ -225,7 +196,8 @@ class BundlePolicies:
 
     def statuses(self) -> Sequence[RefreshStatus]:
         """Return the state of every bundle."""
-        return [self._status(state) for _, state in sorted(self.downloads.states.items())]
+        wanted = self.plane.bundles
+        return [self._status(state, wanted[name]) for name, state in sorted(self.downloads.states.items()) if name in wanted]
 
     def bundle_stats(self) -> BundleStats:
         """Return what is measured of the bundles."""
@@ -238,9 +210,8 @@ class BundlePolicies:
             is_pinned=history.pinned is not None,
         )
 
-    def _status(self, state: BundleState) -> RefreshStatus:
+    def _status(self, state: BundleState, settings: DownloadSettings) -> RefreshStatus:
         active = self.activator.active.get(state.name)
-        settings = self.plane.bundles[state.name]
         return RefreshStatus(
             state.name,
             None if active is None else active.revision,
@@ -251,8 +222,3 @@ class BundlePolicies:
             age_s=self.freshness.age_s(state.name),
             is_stale=self.freshness.is_stale(settings),
         )
-
-
-def _code(state: BundleState, error: ServiceError) -> str:
-    """Return the code of an error: for a bundle that was refused, that of the reason."""
-    return str(state.errors[0]["code"]) if error.failure is Failure.REJECTED and state.errors else str(error.failure)

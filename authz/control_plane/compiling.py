@@ -1,4 +1,4 @@
-"""Bundles → a compiled policy, in another process. Decides nothing about what becomes of it."""
+"""Bundles → a compiled policy, or what one of them says, in another process. Decides nothing about what becomes of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from authz.control_plane.contents import Parts
 from authz.control_plane.spool import spooled
-from authz.refresh.compiler_process import compile_in_process
-from authz.refresh.messages import BundleKey, BundleParts, Bundles, CompileRequest, CompileResponse
+from authz.refresh.compiler_process import compile_in_process, evaluate_in_process
+from authz.refresh.messages import BundleKey, BundleParts, Bundles, CompileRequest, CompileResponse, EvaluateRequest, EvaluateResponse
 from authz.services.resolution import DownloadSettings
 from authz.services.settings import KeySettings
 
@@ -40,10 +40,21 @@ async def compile_bundles(
     async with spooled([archive.content for parts in ordered for archive in parts.archives]) as descriptors:
         rest = list(descriptors)
         parts = tuple(_parts(each, rest, wanted.bundles[each.name], settings) for each in ordered)
-        keys = tuple(BundleKey(name, key.key, key.algorithm, key.scope) for name, key in wanted.keys.items() if key.key)
-        source = Bundles(parts, keys, settings.must_pass_tests)
+        source = Bundles(parts, _keys(wanted), settings.must_pass_tests)
         request = CompileRequest(source, settings.entrypoint, settings.rego_version, settings.timeout_s, known_digest)
         return await compile_in_process(request, descriptors=descriptors)
+
+
+async def evaluate_bundle(parts: Parts, wanted: Wanted, settings: CompileSettings, path: tuple[str, ...], runtime: str) -> EvaluateResponse:
+    """Return the document at a path of a bundle by itself. Raises SpoolError."""
+    async with spooled([archive.content for archive in parts.archives]) as descriptors:
+        source = Bundles((_parts(parts, list(descriptors), wanted.bundles[parts.name], settings),), _keys(wanted))
+        request = EvaluateRequest(source, path, runtime, settings.rego_version, settings.timeout_s)
+        return await evaluate_in_process(request, descriptors=descriptors)
+
+
+def _keys(wanted: Wanted) -> tuple[BundleKey, ...]:
+    return tuple(BundleKey(name, key.key, key.algorithm, key.scope) for name, key in wanted.keys.items() if key.key)
 
 
 def _parts(parts: Parts, descriptors: list[int], download: DownloadSettings, settings: CompileSettings) -> BundleParts:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -58,7 +58,8 @@ class Downloads:
                 await self._clients.pop(name).__aexit__(None, None, None)
         for name, settings in plane.bundles.items():
             if name not in self._running:
-                await self._begin(settings, active.get(name))
+                is_same = name not in before.bundles or _origin(plane, name) == _origin(before, name)
+                await self._begin(settings, active.get(name), is_same=is_same)
 
     async def client(self, service: str) -> ServiceClient:
         """Return the client of a service, which is there until the service changes."""
@@ -67,31 +68,17 @@ class Downloads:
             self._clients[service] = await client.__aenter__()
         return self._clients[service]
 
-    async def _begin(self, settings: DownloadSettings, active: Parts | None) -> None:
-        source: Source
-        if settings.service is None:
-            source = FileSource(Path(settings.resource))
-        else:
-            source = ServiceSource(
-                settings, await self.client(settings.service), max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes)
-            )
-        etag = "" if active is None else active.etag
-        downloader = Downloader(settings, source, self._deliver, self._on_state, etag=etag)
+    async def _begin(self, settings: DownloadSettings, active: Parts | None, *, is_same: bool) -> None:
+        """Begin to download a bundle. The ETag of what is active means something only where it came from (`is_same`)."""
+        client = None if settings.service is None else await self.client(settings.service)
+        etag = active.etag if active is not None and is_same else ""
+        downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state, etag=etag)
         if active is not None:
-            adopt(downloader, active, Activated(active.revision))
-        works = [downloader.run()]
-        if settings.service is None and not settings.is_manual:
-            works.append(follow(Path(settings.resource), downloader))
-        tasks = [asyncio.create_task(work) for work in works]
-        for task in tasks:
-            task.add_done_callback(telling_of_death(logger, DEATH))
-        self._running[settings.name] = _Download(downloader, tasks)
+            adopt(downloader, replace(active, etag=etag), Activated(active.revision))
+        self._running[settings.name] = _Download(downloader, begun(downloader))
 
     async def _end(self, name: str) -> None:
-        running = self._running.pop(name)
-        for task in running.tasks:
-            task.cancel()
-        await asyncio.gather(*running.tasks, return_exceptions=True)
+        await ended(self._running.pop(name).tasks)
 
     def find(self, name: str) -> Downloader | None:
         """Return the downloader of a bundle."""
@@ -103,6 +90,11 @@ class Downloads:
         for running in self._running.values():
             running.downloader.trigger()
 
+    async def settle(self) -> None:
+        """Return once all that was triggered has been answered."""
+        for running in list(self._running.values()):
+            await running.downloader.settle()
+
     async def close(self) -> None:
         """End all of it."""
         for name in list(self._running):
@@ -111,9 +103,41 @@ class Downloads:
             await self._clients.pop(name).__aexit__(None, None, None)
 
 
+def source_of(settings: DownloadSettings, client: ServiceClient | None) -> Source:
+    """Return where a bundle comes from: its service, a file without one."""
+    if client is None:
+        return FileSource(Path(settings.resource))
+    return ServiceSource(settings, client, max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes))
+
+
+def begun(downloader: Downloader) -> list[asyncio.Task[None]]:
+    """Have a downloader run; return the tasks that it takes."""
+    settings = downloader.settings
+    works = [downloader.run()]
+    if settings.service is None and not settings.is_manual:
+        works.append(follow(Path(settings.resource), downloader))
+    tasks = [asyncio.create_task(work) for work in works]
+    for task in tasks:
+        task.add_done_callback(telling_of_death(logger, DEATH))
+    return tasks
+
+
+async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """End the tasks of a downloader."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def adopt(downloader: Downloader, parts: Parts, activated: Activated) -> None:
     """Tell a downloader which bundle is active."""
     downloader.adopt(activated, parts.etag, bytes.fromhex(parts.digests[-1]))
+
+
+def _origin(plane: ControlPlane, bundle: str) -> object:
+    """Return where a bundle comes from."""
+    settings = plane.bundles[bundle]
+    return settings.resource if settings.service is None else (plane.services[settings.service].url, settings.resource)
 
 
 def _service(plane: ControlPlane, bundle: str) -> object:

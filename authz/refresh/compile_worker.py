@@ -1,4 +1,4 @@
-"""The process that reads, parses and compiles policies: `python -m authz.refresh.compile_worker`.
+"""The process that reads, parses and compiles policies, and evaluates discovery: `python -m authz.refresh.compile_worker`.
 
 One request on stdin, one response on stdout, then it ends and its memory with it. It serves nothing.
 """
@@ -23,12 +23,14 @@ from authz.bundle.errors import BundleError
 from authz.bundle.sources import combine
 from authz.errors import ErrorCode
 from authz.refresh.bundle_archives import RefusedError, read_bundles, run_tests
+from authz.refresh.evaluation import evaluate, findings
 from authz.refresh.files import fingerprint, printable
 from authz.refresh.messages import (
     Bundles,
     Compiled,
     CompileRequest,
     CompileResponse,
+    EvaluateRequest,
     Failed,
     Paths,
     ReadBundle,
@@ -75,7 +77,7 @@ def answer(request: CompileRequest) -> CompileResponse:
         versions = source.versions(request.rego_version)
         policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
-        return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)), is_final=True)
+        return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)), is_final=True, errors=findings(error))
     failed = None if tests is None else run_tests(tests, request.rego_version, time.time_ns())
     if failed is not None:
         return structs.replace(failed, message=printable(failed.message))
@@ -104,11 +106,12 @@ def main() -> None:
     with suppress(OSError):  # no /proc: then the kernel decides by size alone
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
     request = decode_request(sys.stdin.buffer.read())
-    if request.known_digest is not None:
+    is_beside_checks = isinstance(request, EvaluateRequest) or request.known_digest is not None
+    if is_beside_checks:
         os.nice(NICENESS)
     signal.alarm(math.ceil(request.timeout_s) + 1)  # ends an orphan whose parent can kill it no more
     with open(response_fd, "wb") as response:
-        response.write(encode(answer(request)))
+        response.write(encode(evaluate(request) if isinstance(request, EvaluateRequest) else answer(request)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Compiles in another process, so that no check waits for a compiler, and survives whatever that process does.
+"""Compiles and evaluates in another process, so that no check waits for that, and survives whatever that process does.
 
-Knows how to start, feed, time and end it; what it compiles is in `compile_worker`.
+Knows how to start, feed, time and end it; what it does is in `compile_worker`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from typing import Final
 import msgspec
 
 from authz.errors import ErrorCode
-from authz.refresh.messages import CompileRequest, CompileResponse, Failed, decode_response, encode
+from authz.refresh.messages import (
+    CompileRequest,
+    CompileResponse,
+    Evaluated,
+    EvaluateRequest,
+    EvaluateResponse,
+    Failed,
+    Request,
+    Response,
+    decode_response,
+    encode,
+)
 
 # -P: a `yaml.py` in the directory that `authz` was started from is not part of the compiler.
 WORKER: Final = (sys.executable, "-P", "-m", "authz.refresh.compile_worker")
@@ -24,6 +35,17 @@ async def compile_in_process(
     request: CompileRequest, command: tuple[str, ...] = WORKER, *, descriptors: Sequence[int] = ()
 ) -> CompileResponse:
     """Return what the worker answers, or Failed if it is too slow, dies or talks nonsense. It inherits the file descriptors."""
+    response = await _asked(request, command, descriptors)
+    return _nonsense() if isinstance(response, Evaluated) else response
+
+
+async def evaluate_in_process(request: EvaluateRequest, *, descriptors: Sequence[int] = ()) -> EvaluateResponse:
+    """Return what the worker answers, as `compile_in_process` does."""
+    response = await _asked(request, WORKER, descriptors)
+    return response if isinstance(response, Evaluated | Failed) else _nonsense()
+
+
+async def _asked(request: Request, command: tuple[str, ...], descriptors: Sequence[int]) -> Response:
     try:
         # Its own session: Ctrl-C in our terminal is for us to handle.
         worker = await asyncio.create_subprocess_exec(
@@ -59,7 +81,11 @@ async def _end(worker: asyncio.subprocess.Process) -> None:
         await worker.wait()
 
 
-def _response(returncode: int | None, output: bytes, complaints: bytes) -> CompileResponse:
+def _nonsense() -> Failed:
+    return Failed(ErrorCode.POLICY_COMPILE, "the compiler answered something else than it was asked")
+
+
+def _response(returncode: int | None, output: bytes, complaints: bytes) -> Response:
     if returncode:
         return Failed(ErrorCode.POLICY_COMPILE, f"the compiler ended with {_ending(returncode)}{_last_line(complaints)}")
     try:

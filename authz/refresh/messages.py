@@ -6,7 +6,7 @@ but the compiled policy itself, which `rego.Policy.from_bytes` reads.)
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -50,7 +50,7 @@ class Bundles(msgspec.Struct, frozen=True, tag="bundles"):
     must_pass_tests: bool = False
 
 
-class CompileRequest(msgspec.Struct, frozen=True):
+class CompileRequest(msgspec.Struct, frozen=True, tag="compile"):
     """Compile a source unless the digest of its contents is `known_digest`, and within `timeout_s`."""
 
     source: Paths | Bundles
@@ -58,6 +58,19 @@ class CompileRequest(msgspec.Struct, frozen=True):
     rego_version: int
     timeout_s: float
     known_digest: str | None = None
+
+
+class EvaluateRequest(msgspec.Struct, frozen=True, tag="evaluate"):
+    """Evaluate the document at a path of `data`, of all of it if there is none, in one bundle and nothing else, within `timeout_s`.
+
+    `runtime` is what `opa.runtime()` gives there, as JSON.
+    """
+
+    source: Bundles
+    path: tuple[str, ...]
+    runtime: str
+    rego_version: int
+    timeout_s: float
 
 
 class ReadBundle(msgspec.Struct, frozen=True):
@@ -85,10 +98,18 @@ class Unchanged(msgspec.Struct, frozen=True, tag="unchanged"):
     bundles: tuple[ReadBundle, ...] = ()
 
 
+class Evaluated(msgspec.Struct, frozen=True, tag="evaluated"):
+    """The document that was asked for, as JSON."""
+
+    document: str
+    bundle: ReadBundle
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """No policy came of it. `code` is an ErrorCode; `message` may have several lines (a compiler's report).
 
     `is_final`: the source is at fault, so the same one would fail again. `bundle` is the one at fault, where that is known.
+    `errors` are the compiler's findings, as OPA's APIs show them.
     """
 
     code: str
@@ -96,24 +117,28 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     help: str | None = None
     is_final: bool = False
     bundle: str | None = None
+    errors: tuple[dict[str, Any], ...] = ()
 
 
 CompileResponse: TypeAlias = Compiled | Unchanged | Failed
+EvaluateResponse: TypeAlias = Evaluated | Failed
+Request: TypeAlias = CompileRequest | EvaluateRequest
+Response: TypeAlias = CompileResponse | EvaluateResponse
 
-_request_decoder = msgspec.msgpack.Decoder(CompileRequest)
-_response_decoder: msgspec.msgpack.Decoder[CompileResponse] = msgspec.msgpack.Decoder(CompileResponse)
+_request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
+_response_decoder: msgspec.msgpack.Decoder[Response] = msgspec.msgpack.Decoder(Response)
 
 
-def encode(message: CompileRequest | CompileResponse) -> bytes:
+def encode(message: Request | Response) -> bytes:
     """Return the message's bytes."""
     return msgspec.msgpack.encode(message)
 
 
-def decode_request(data: bytes) -> CompileRequest:
+def decode_request(data: bytes) -> Request:
     """Return the request; raises msgspec.DecodeError."""
     return _request_decoder.decode(data)
 
 
-def decode_response(data: bytes) -> CompileResponse:
+def decode_response(data: bytes) -> Response:
     """Return the response; raises msgspec.DecodeError."""
     return _response_decoder.decode(data)

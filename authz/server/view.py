@@ -48,11 +48,15 @@ class ProcessView:
         self.is_draining = False
         self._deciding = deciding
         self._policies = policies
-        self._metrics = Metrics(activations)
+        self.metrics = Metrics(activations)
 
     async def render_metrics(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return self._metrics.render(await self._scrape())
+        return self.metrics.render(await self._scrape())
+
+    async def metrics_json(self) -> dict[str, Any]:
+        """Return all metrics as OPA's status reports have them."""
+        return self.metrics.as_json(await self._scrape())
 
     def is_ready(self) -> bool:
         """Whether a policy is active that is not stale, and new checks are taken."""

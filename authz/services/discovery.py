@@ -78,7 +78,7 @@ def _refuse_changes(own: Document, discovered: Document, before: ControlPlane) -
     if name is not None and name in services and _service(name, services) != _service(name, _part(own, "services")):
         raise SettingsError("updates to the discovery service are not allowed")
     for key, value in _part(discovered, "keys").items():
-        if settings.signing is not None and key in before.keys and value != _part(own, "keys")[key]:
+        if key in before.keys and value != _part(own, "keys")[key]:
             raise SettingsError("updates to keys specified in the boot configuration are not allowed")
     return name
 

@@ -32,6 +32,29 @@ MAX_FAILED_DELTAS: Final = 3
 
 _SHOWN_BYTES: Final = 16
 
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of OPA that a bundle is for: its name, and what it says of a success and of its two failures."""
+
+    name: str
+    activated: str
+    not_loaded: str
+    not_activated: str
+    forgets_etag: bool = False
+
+
+BUNDLE: Final = Part("bundle", "Bundle loaded and activated successfully.", "Bundle load failed", "Bundle activation failed")
+DISCOVERY: Final = Part(
+    "discovery",
+    "Discovery update processed successfully.",
+    "Discovery download failed",
+    "Discovery reconfiguration error occurred",
+    forgets_etag=True,
+)
+"""After a failure the whole discovery bundle is asked for, as OPA does."""
+
+
 Deliver: TypeAlias = Callable[[Download], Awaitable[Outcome]]
 Wait: TypeAlias = Callable[[asyncio.Event, float | None], Awaitable[None]]
 
@@ -70,6 +93,7 @@ class Downloader:
         deliver: Deliver,
         on_state: Callable[[BundleState], None] = lambda _: None,
         *,
+        part: Part = BUNDLE,
         etag: str = "",
         now_ns: Callable[[], int] = time_ns,
         wait: Wait = wait_for,
@@ -77,12 +101,15 @@ class Downloader:
         """Begin with the `etag` of what is active already, if something is."""
         self.settings = settings
         self.state = BundleState(settings.name)
+        self._part = part
         self._source = source
         self._deliver = deliver
         self._on_state = on_state
         self._now_ns = now_ns
         self._wait = wait
         self._is_asked = asyncio.Event()
+        self._is_settled = asyncio.Event()
+        self._is_settled.set()
         self._lock = asyncio.Lock()
         self._active_etag = etag
         self._active_digest = b""
@@ -96,7 +123,12 @@ class Downloader:
         """Have `run` ask now instead of later; what was rejected is tried again. Also for `trigger: manual`."""
         self._rejected = None
         self._failed_deltas = 0
+        self._is_settled.clear()
         self._is_asked.set()
+
+    async def settle(self) -> None:
+        """Return once what `trigger` asked for has been answered, and activated or not."""
+        await self._is_settled.wait()
 
     def adopt(self, activated: Activated, etag: str, digest: bytes = b"") -> None:
         """Be told that something else became active than was handed on last: something rejected before, or an older version.
@@ -134,10 +166,12 @@ class Downloader:
                 if is_news is None:
                     return 0.0
                 self._failures = 0
-                self.state = replace(self.state, error=None, errors=())
+                self.state = replace(self.state, error=None, errors=(), code="")
                 delay_s = after_success_s(
                     self.settings, is_long_polling=self._is_long_polling, is_news=is_news, took_s=monotonic() - begun_s
                 )
+            if not self._is_asked.is_set():  # else what was asked for meanwhile comes next
+                self._is_settled.set()
             self._on_state(self.state)
             return delay_s
 
@@ -200,11 +234,11 @@ class Downloader:
         if isinstance(outcome, Rejected):
             self._refused += 1
             self._failed_deltas += fetched.is_conditional
-            self.state = replace(self.state, errors=outcome.errors)
+            self.state = replace(self.state, errors=outcome.errors, code=outcome.code)
             raise ServiceError(Failure.REJECTED, outcome.message, help=outcome.help)
         self._active_etag, self._active_digest, self._rejected = fetched.etag, digest, None
         self._note_activation(outcome)
-        log(logger, "info", "Bundle loaded and activated successfully.", name=self.settings.name, plugin="bundle", etag=fetched.etag)
+        log(logger, "info", self._part.activated, name=self.settings.name, plugin=self._part.name, etag=fetched.etag)
         return True
 
     def _note_activation(self, activated: Activated) -> None:
@@ -230,12 +264,15 @@ class Downloader:
     def _fail(self, error: ServiceError) -> None:
         known = self.state.error
         self._failures += 1
-        errors = self.state.errors if error.failure is Failure.REJECTED else ()
-        self.state = replace(self.state, error=error, errors=errors)
+        self.state = replace(self.state, error=error)
+        if error.failure is not Failure.REJECTED:
+            self.state = replace(self.state, errors=(), code="")
+        if self._part.forgets_etag:
+            self._active_etag = ""
         if known is None or (known.failure, known.message) != (error.failure, error.message):  # an unchanged error is no news
-            phrase = "Bundle activation failed" if error.failure is Failure.REJECTED else "Bundle load failed"
+            phrase = self._part.not_activated if error.failure is Failure.REJECTED else self._part.not_loaded
             fields = {"failure": str(error.failure), "http_code": error.http_code, "error": error.message, "help": error.help}
-            log(logger, "error", phrase, name=self.settings.name, plugin="bundle", **fields)
+            log(logger, "error", phrase, name=self.settings.name, plugin=self._part.name, **fields)
 
 
 def _digest(content: bytes) -> bytes:

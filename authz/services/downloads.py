@@ -37,12 +37,16 @@ class Activated:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The download was not activated. `errors` are OPA's objects; if `is_final`, the same bytes need not be tried again by themselves."""
+    """The download was not activated. If `is_final`, the same bytes need not be tried again by themselves.
+
+    `errors` are a compiler's findings in OPA's shape; `code` says what kind of thing is wrong.
+    """
 
     message: str
     errors: tuple[Mapping[str, Any], ...] = ()
     is_final: bool = True
     help: str | None = None
+    code: str = ""
 
 
 Outcome: TypeAlias = Activated | Rejected
@@ -50,7 +54,10 @@ Outcome: TypeAlias = Activated | Rejected
 
 @dataclass(frozen=True, slots=True)
 class BundleState:
-    """How one bundle stands, as OPA reports it; times are UNIX nanoseconds, 0 for never. `error` is that of the last attempt."""
+    """How one bundle stands, as OPA reports it; times are UNIX nanoseconds, 0 for never. `error` is that of the last attempt.
+
+    `code` and `errors` are those of a download that was rejected.
+    """
 
     name: str
     revision: str | None = None
@@ -63,6 +70,7 @@ class BundleState:
     request_duration_ns: int = 0
     error: ServiceError | None = None
     errors: tuple[Mapping[str, Any], ...] = ()
+    code: str = ""
 
     @property
     def is_ok(self) -> bool:

@@ -1,9 +1,10 @@
-"""Reports of the state on their way to a service and to the console: the newest one only, and nothing waits for it."""
+"""Reports of the state on their way to a service and to the console: as it is when one is sent, and nothing waits for it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
@@ -25,35 +26,33 @@ Document: TypeAlias = dict[str, Any]
 
 
 class StatusReporter:
-    """Sends what it was told last, while `run` runs. A report that fails is not repeated: the next one says it all."""
+    """Sends the state whenever it was told of news, while `run` runs. A report that fails is not repeated: the next one says it all."""
 
-    def __init__(self, target: StatusTarget, client: ServiceClient | None) -> None:
+    def __init__(self, target: StatusTarget, client: ServiceClient | None, status: Callable[[], Awaitable[Status]]) -> None:
+        """Report what `status` returns; it is asked once for each report, however much has changed since the last one."""
         self._target = target
         self._client = client
-        self._latest: Status | None = None
-        self._is_new = asyncio.Event()
+        self._status = status
+        self._is_wanted = asyncio.Event()
         self._repeats = RepeatFilter()
         self.sent = 0
         self.failed = 0
 
-    def update(self, status: Status) -> None:
-        """Have this state reported, in place of one that was not sent yet. Never waits."""
-        self._latest = status
+    def update(self) -> None:
+        """Have the state reported, for it has changed. Never waits."""
         if not self._target.is_manual:
-            self._is_new.set()
+            self._is_wanted.set()
 
     def trigger(self) -> None:
-        """Have the newest state reported now: how reports with `trigger: manual` are sent."""
-        if self._latest is not None:
-            self._is_new.set()
+        """Have the state reported: how reports with `trigger: manual` are sent."""
+        self._is_wanted.set()
 
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            await self._is_new.wait()
-            self._is_new.clear()
-            assert self._latest is not None
-            document = status_document(self._latest)
+            await self._is_wanted.wait()
+            self._is_wanted.clear()
+            document = status_document(await self._status())
             if self._target.console:
                 log(logger, "info", "Status Log", type=CONSOLE_TYPE, **document)
             if self._client is not None:

@@ -89,7 +89,7 @@ def resolve(settings: ControlPlaneSettings) -> ControlPlane:
         dict(settings.keys),
         bundles,
         None if discovery is None else _discovery(discovery, services, settings.keys),
-        "" if discovery is None else discovery.decision.strip("/"),
+        "" if discovery is None else (discovery.decision or discovery.name).strip("/"),
         None if settings.status is None else _status(settings.status, services, trigger),
         dict(settings.labels),
         settings.persistence_directory,

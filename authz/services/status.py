@@ -16,6 +16,7 @@ NEVER: Final = "0001-01-01T00:00:00Z"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CODE: Final = "bundle_error"
+_COMPILING: Final = "error(s) occurred while compiling module(s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def bundle_document(state: BundleState, message: str = "") -> dict[str, Any]:
         document["size"] = state.size
     error = state.error
     if error is not None:
-        document |= {"code": _CODE, "message": error.message}
+        document |= {"code": _CODE, "message": _COMPILING if state.errors else error.message}
         if error.http_code is not None:
             document["http_code"] = error.http_code
         if state.errors:

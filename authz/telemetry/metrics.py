@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -18,6 +18,7 @@ from authz import __version__
 from authz.errors import Reason
 from authz.telemetry.counters import ActivationCounters
 from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, SEND_BUCKETS_S, family
+from authz.telemetry.metrics_json import families_json
 from authz.telemetry.stats import ActivePolicy, Counts, State, Stats, total
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -79,6 +80,15 @@ class Metrics(Collector):
         """Return every metric in Prometheus' text format (CONTENT_TYPE)."""
         self._scrape = scrape
         return generate_latest(self._registry)
+
+    def as_json(self, scrape: Scrape) -> dict[str, Any]:
+        """Return every metric as OPA's status reports have them."""
+        self._scrape = scrape
+        return families_json(self._registry.collect())
+
+    def add(self, collector: Collector) -> None:
+        """Show the metrics of a collector, too."""
+        self._registry.register(collector)
 
     def describe(self) -> Iterator[Metric]:
         """Name nothing ahead: asked when the process is not built yet."""

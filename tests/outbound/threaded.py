@@ -18,9 +18,9 @@ class SilentHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def threaded(handler: type[SilentHandler]) -> Iterator[int]:
+def threaded(handler: type[SilentHandler], port: int = 0) -> Iterator[int]:
     """Serve until the block ends; yield the port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

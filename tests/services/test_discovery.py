@@ -63,6 +63,21 @@ def test_what_may_not_be_changed_is_refused(found: Any, message: str) -> None:
         discover(BOOT, found)
 
 
+def test_keys_of_the_boot_configuration_may_not_be_changed_where_the_signature_names_its_key() -> None:
+    boot = BOOT | {"discovery": {"resource": "discovery"}}
+    assert (
+        discover(boot, {"keys": {"k": {"key": "secret", "algorithm": "HS256"}, "l": {"key": "x", "algorithm": "HS256"}}}).overridden == ()
+    )
+    with pytest.raises(SettingsError, match="updates to keys specified in the boot configuration are not allowed"):
+        discover(boot, {"keys": {"k": {"key": "other", "algorithm": "HS256"}}})
+
+
+def test_the_older_form_names_the_decision_too() -> None:
+    found = discover(BOOT | {"discovery": {"name": "example/discovery", "prefix": "/b/"}}, {"bundles": {"a": {}}})
+    assert found.plane.discovery is not None
+    assert (found.plane.discovery.resource, found.plane.decision) == ("b/example/discovery", "example/discovery")
+
+
 def test_the_same_service_may_be_said_again_and_others_added() -> None:
     services = {"acme": {"name": "acme", "url": "https://acme.test"}, "logs": {"url": "https://logs.test"}}
     assert list(discover(BOOT, {"services": services}).plane.services) == ["acme", "logs"]

@@ -41,7 +41,7 @@ def test_every_field_has_opas_name_and_form() -> None:
                 "type": "snapshot",
                 "size": 7,
                 "code": "bundle_error",
-                "message": "server replied with Not Found",
+                "message": "error(s) occurred while compiling module(s)",
                 "http_code": 404,
                 "errors": [{"code": "c"}],
                 "metrics": {"timer_bundle_request_ns": 5},
@@ -67,8 +67,16 @@ def test_times_are_written_as_go_writes_them(unix_ns: int, text: str) -> None:
     assert timestamp(unix_ns) == text
 
 
-def report(number: int) -> Status:
-    return Status({"number": str(number)})
+class Reported:
+    """A state that counts how often it was asked for."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.asked = 0
+
+    async def __call__(self) -> Status:
+        self.asked += 1
+        return Status({"number": str(self.number)})
 
 
 def test_a_slow_receiver_gets_the_newest_state_and_holds_up_nothing() -> None:
@@ -82,19 +90,22 @@ def test_a_slow_receiver_gets_the_newest_state_and_holds_up_nothing() -> None:
         return web.Response(status=200)
 
     async def test() -> None:
+        status = Reported()
         async with upstream(receive) as server, client(server.url) as asker:
-            reporter = StatusReporter(TARGET, asker)
+            reporter = StatusReporter(TARGET, asker, status)
             task = asyncio.create_task(reporter.run())
-            reporter.update(report(0))
+            reporter.update()
             await asked.wait()
             for number in range(1, 1000):
-                reporter.update(report(number))
+                status.number = number
+                reporter.update()
             gate.set()
             await until(lambda: reporter.sent == 2)
             task.cancel()
             request = server.asked[0]
             assert (request.path, request.method, request.headers["Content-Type"]) == ("/status/foo", "POST", "application/json")
         assert [each["labels"]["number"] for each in received] == ["0", "999"]
+        assert status.asked == 2
 
     run(test())
 
@@ -105,11 +116,11 @@ def test_a_report_that_fails_is_not_repeated() -> None:
 
     async def test() -> None:
         async with upstream(refuse) as server, client(server.url) as asker:
-            reporter = StatusReporter(TARGET, asker)
+            reporter = StatusReporter(TARGET, asker, Reported())
             task = asyncio.create_task(reporter.run())
-            reporter.update(report(1))
+            reporter.update()
             await until(lambda: reporter.failed == 1)
-            reporter.update(report(2))
+            reporter.update()
             await until(lambda: reporter.failed == 2)
             task.cancel()
             assert len(server.asked) == 2
@@ -119,12 +130,13 @@ def test_a_report_that_fails_is_not_repeated() -> None:
 
 def test_manual_reports_are_sent_when_triggered(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        reporter = StatusReporter(StatusTarget(None, "", console=True, prometheus=False, is_manual=True), None)
+        status = Reported()
+        reporter = StatusReporter(StatusTarget(None, "", console=True, prometheus=False, is_manual=True), None, status)
         task = asyncio.create_task(reporter.run())
-        reporter.trigger()
-        reporter.update(report(1))
+        reporter.update()
         await asyncio.sleep(0)
         assert caplog.records == []
+        status.number = 1
         reporter.trigger()
         await until(lambda: bool(caplog.records))
         task.cancel()
@@ -134,3 +146,10 @@ def test_manual_reports_are_sent_when_triggered(caplog: pytest.LogCaptureFixture
     record = caplog.records[0]
     assert record.getMessage() == "Status Log"
     assert record.fields == {"type": "openpolicyagent.org/status", "labels": {"number": "1"}}  # type: ignore[attr-defined]
+
+
+def test_an_error_that_is_no_compilers_says_its_message() -> None:
+    error = ServiceError(Failure.REJECTED, "bundle b: a.rego: not signed")
+    document = status_document(Status({}, {"b": BundleState("b", "r1", error=error, code="bundle_signature")}))["bundles"]["b"]
+    assert (document["code"], document["message"], document["active_revision"]) == ("bundle_error", error.message, "r1")
+    assert document.keys().isdisjoint({"http_code", "errors"})

@@ -1,0 +1,217 @@
+"""The discovery bundle: downloaded, evaluated in another process, followed, and kept on disk for a start without its service.
+
+Owns which configuration is followed. Who follows it, and how, is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import time_ns
+from typing import Final, TypeAlias
+
+from authz.bundle.json_text import parse_json
+from authz.control_plane.activator import MAX_DELTAS
+from authz.control_plane.boot import Boot
+from authz.control_plane.compiling import CompileSettings, Wanted, evaluate_bundle
+from authz.control_plane.contents import Archive, Parts, id_of
+from authz.control_plane.downloads import begun, ended, source_of
+from authz.control_plane.persistence import directory_of
+from authz.control_plane.spool import SpoolError
+from authz.control_plane.states import error_of
+from authz.errors import ErrorCode
+from authz.refresh.messages import Failed
+from authz.refresh.status import RefreshError, RefreshStatus
+from authz.refresh.version_store import StoreError, Version, VersionStore
+from authz.services.client import ServiceClient
+from authz.services.conversion import SettingsError
+from authz.services.discovery import Discovered, discover
+from authz.services.downloader import DISCOVERY, Downloader
+from authz.services.downloads import Activated, BundleState, BundleType, Download, Outcome, Rejected
+from authz.services.resolution import ControlPlane, DownloadSettings
+from authz.services.substitution import substitute_all
+from authz.telemetry.logs import log
+
+KEPT: Final = 2
+"""Discovery bundles on disk: one more than is needed, for a file that is damaged."""
+
+_SEPARATORS: Final = re.compile(r"[/.]")
+
+logger = logging.getLogger(__name__)
+
+Follow: TypeAlias = Callable[[ControlPlane], Awaitable[None]]
+"""Do what a configuration says from now on."""
+
+
+class _Found:
+    """A discovery bundle that was evaluated: its parts as they were read, and the configuration."""
+
+    __slots__ = ("discovered", "parts", "type")
+
+    def __init__(self, parts: Parts, type: BundleType, discovered: Discovered) -> None:
+        self.parts = parts
+        self.type = type
+        self.discovered = discovered
+
+
+class Discovery:
+    """Follows what the discovery bundle says. `message` is what the boot configuration overrides; `disk_error` is wrong with the disk."""
+
+    def __init__(self, boot: Boot, settings: DownloadSettings, compile: CompileSettings, follow: Follow) -> None:
+        self.message = ""
+        self.disk_error: StoreError | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        self._boot = boot
+        self._settings = settings
+        self._compile = compile
+        self._follow = follow
+        self._store: VersionStore | None = None
+        self._parts: Parts | None = None
+        self._downloader: Downloader | None = None
+        self._error: RefreshError | None = None
+
+    # A start without the service
+
+    async def restore(self) -> ControlPlane | None:
+        """Return the configuration of the last discovery bundle on disk that can be used; None if there is none."""
+        if not self._settings.persist:
+            return None
+        try:
+            self._store = await asyncio.to_thread(VersionStore.open, directory_of(self._boot.plane, DISCOVERY.name), KEPT)
+            versions = await asyncio.to_thread(self._store.versions)
+        except StoreError as error:
+            self._note_disk(error)
+            return None
+        for version in versions:
+            found = await self._read(self._store, version)
+            if isinstance(found, Failed):
+                log(logger, "error", "a discovery bundle on disk cannot be used", error=found.message, help=found.help)
+                continue
+            self._parts, self.message = found.parts, found.discovered.message
+            text = "configured by the last good discovery bundle until its service answers"
+            log(logger, "warn", text, revision=found.parts.revision)
+            return found.discovered.plane
+        return None
+
+    async def _read(self, store: VersionStore, version: Version) -> _Found | Failed:
+        try:
+            blobs = await asyncio.to_thread(store.archives, version)
+        except StoreError as error:
+            return Failed(error.code, error.message, error.help)
+        digests = [digest for bundle in version.bundles for digest in bundle.digests]
+        return await self._evaluated(Parts(self._settings.name, tuple(Archive(blobs[each], each) for each in digests)))
+
+    async def _save(self, parts: Parts) -> None:
+        if self._store is None:
+            return
+        blobs = {archive.digest: archive.content for archive in parts.archives}
+        version = Version(id_of({parts.name: parts}), parts.revision, time_ns(), (parts.stored(),))
+        try:
+            await asyncio.to_thread(self._store.save, version, blobs)
+            self.disk_error = None
+        except StoreError as error:
+            self._note_disk(error)
+
+    def _note_disk(self, error: StoreError) -> None:
+        if self.disk_error is None or self.disk_error.message != error.message:
+            log(logger, "error", "the discovery bundle is not persisted", error=error.message, help=error.help)
+        self.disk_error = error
+
+    # Downloads
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Keep the configuration up to date meanwhile."""
+        service, plane = self._settings.service, self._boot.plane
+        client = None if service is None else ServiceClient(plane.services[service], plane.keys, self._boot.environment)
+        source = source_of(self._settings, client)
+        self._downloader = Downloader(self._settings, source, self._deliver, self._on_state, part=DISCOVERY)
+        if self._parts is not None:
+            # Without its ETag: it may come from elsewhere now, and it is small.
+            self._downloader.adopt(Activated(self._parts.revision), "", bytes.fromhex(self._parts.digests[-1]))
+        if client is not None:
+            await client.__aenter__()
+        tasks = begun(self._downloader)
+        try:
+            yield
+        finally:
+            await ended(tasks)
+            if client is not None:
+                await client.__aexit__(None, None, None)
+            if self._store is not None:
+                self._store.close()
+
+    async def _deliver(self, download: Download) -> Outcome:
+        archive = await asyncio.to_thread(Archive.of, download.content)
+        if self._parts is not None and download.base_etag == self._parts.etag:
+            parts = self._parts.followed_by(archive, download.etag)
+        else:
+            parts = Parts(download.name, (archive,), download.etag)
+        found = await self._evaluated(parts)
+        if isinstance(found, Failed):
+            return Rejected(found.message, found.errors, found.is_final, found.help, found.code)
+        await self._follow(found.discovered.plane)
+        self._parts, self.message = found.parts, found.discovered.message
+        if found.discovered.overridden:
+            log(logger, "info", "the boot configuration overrides discovery", overridden=", ".join(found.discovered.overridden))
+        await self._save(found.parts)
+        return Activated(found.parts.revision, found.type, len(found.parts.archives) > MAX_DELTAS)
+
+    async def _evaluated(self, parts: Parts) -> _Found | Failed:
+        """Return the configuration that a discovery bundle holds."""
+        boot = self._boot
+        path = tuple(step for step in _SEPARATORS.split(boot.plane.decision) if step)
+        try:
+            wanted = Wanted({parts.name: self._settings}, boot.plane.keys)
+            answer = await evaluate_bundle(parts, wanted, self._compile, path, boot.runtime())
+            if isinstance(answer, Failed):
+                return answer
+            discovered = discover(boot.document, substitute_all(parse_json(answer.document), boot.environment))
+        except SpoolError as error:
+            return Failed(error.code, error.message, error.help)
+        except SettingsError as error:
+            return Failed(error.code, error.message, error.help, is_final=True)
+        if not discovered.plane.bundles:  # OPA would forget its policy
+            return Failed(ErrorCode.CONFIG, "the discovered configuration has no bundles", "add `bundles` to it", is_final=True)
+        return _Found(parts.as_read(answer.bundle), "delta" if answer.bundle.is_delta else "snapshot", discovered)
+
+    def _on_state(self, state: BundleState) -> None:
+        self._error = error_of(state, self._error, time_ns())
+        self.on_change()
+
+    def trigger(self) -> None:
+        """Ask for the bundle now."""
+        if self._downloader is not None:
+            self._downloader.trigger()
+
+    async def settle(self) -> None:
+        """Return once what was asked for has come, or not."""
+        if self._downloader is not None:
+            await self._downloader.settle()
+
+    # How it stands
+
+    @property
+    def state(self) -> BundleState:
+        """The state of its download."""
+        return BundleState(self._settings.name) if self._downloader is None else self._downloader.state
+
+    def named_state(self) -> BundleState:
+        """Return the state by the name that OPA's reports give to it, whatever the bundle is called."""
+        return replace(self.state, name=DISCOVERY.name)
+
+    def status(self) -> RefreshStatus:
+        """Return its state as a source's."""
+        state = self.state
+        return RefreshStatus(
+            DISCOVERY.name,
+            state.revision,
+            attempted_ns=state.requested_ns,
+            succeeded_ns=state.answered_ns,
+            activated_ns=state.activated_ns,
+            error=self._error,
+        )
