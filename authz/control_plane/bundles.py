@@ -21,10 +21,10 @@ from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
 from authz.control_plane.versions import VersionsStatus, VersionStatus
-from authz.refresh.messages import CompileResponse
+from authz.refresh.messages import Compiled, CompileResponse
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.refresh.version_store import StoreError, VersionStore
-from authz.services.downloads import Activated, BundleState, Download, Outcome
+from authz.services.downloads import Activated, BundleState
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import ControlPlane
 from authz.telemetry.counters import DOWNLOADED, ActivationCounters, DownloadCounters
@@ -81,8 +81,9 @@ class BundlePolicies:
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
-        self.activator = Activator(self._compile, decide.activate, decide.approve, history, counters, time_ns, self._adopted)
-        self.downloads = Downloads(self._deliver, self._on_state, environment)
+        self.activator = Activator(self._compile, self._activate, decide.approve, history, counters, time_ns, self._adopted)
+        self._decide = decide
+        self.downloads = Downloads(self.activator.deliver, self._on_state, environment)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -144,7 +145,6 @@ class BundlePolicies:
     async def go_back(self, id: str | None) -> None:
         """Activate an older version and pin it, so that the next download does not bring back what was left. Raises AuthzError."""
         await self.activator.go_back(id)
-        self._has_policy.set()
 
     async def pin(self, id: str | None) -> None:
         """Keep a version active, the active one if none is named. Raises AuthzError."""
@@ -184,20 +184,18 @@ class BundlePolicies:
         confirmed_ns = self.activator.history.confirmed_ns(version)
         for name in self.activator.active:
             self.freshness.confirm(name, (time_ns() - confirmed_ns) / 1e9)
-        self._has_policy.set()
 
     # What happens
 
     async def _compile(self, contents: Mapping[str, Parts], wanted: Wanted, known_digest: str | None) -> CompileResponse:
         return await compile_bundles(contents, wanted, self._settings.compile, known_digest)
 
-    async def _deliver(self, download: Download) -> Outcome:
-        outcome = await self.activator.deliver(download)
-        if isinstance(outcome, Activated):
-            self._has_policy.set()
-        return outcome
+    async def _activate(self, compiled: Compiled) -> None:
+        await self._decide.activate(compiled)
+        self._has_policy.set()  # here, for whatever reason it decides: a download, a version from disk, an operator's wish
 
     def _adopted(self, parts: Parts, activated: Activated) -> None:
+        self._errors.pop(parts.name, None)
         downloader = self.downloads.find(parts.name)
         if downloader is not None:
             adopt(downloader, parts, activated)
@@ -213,6 +211,7 @@ class BundlePolicies:
             self.freshness.confirm(state.name)
         if error is None:
             self._errors.pop(state.name, None)
+            self.activator.withdraw(state.name)
             return
         known = self._errors.get(state.name)
         if known is None or (known.code, known.message) != (code, error.message):

@@ -142,15 +142,17 @@ class Downloader:
         wait_s = self.settings.long_polling_s if self._is_long_polling else None
         begun_s = monotonic()
         etag, takes_deltas = self._asked_for()
+        active_etag, active_digest = self._active_etag, self._active_digest  # another version may be adopted while the service is asked
         fetched = await self._source.fetch(etag, wait_s, takes_deltas=takes_deltas)
         now_ns = self._now_ns()
         self.state = replace(self.state, answered_ns=now_ns, request_duration_ns=round((monotonic() - begun_s) * 1e9))
         if fetched.content is None:
-            self._active_etag = fetched.etag or self._active_etag
+            if active_etag == self._active_etag:
+                self._active_etag = fetched.etag or active_etag
             return False
         self._is_long_polling = self.settings.long_polling_s is not None and fetched.content_type == LONG_POLL_TYPE
         self.state = replace(self.state, downloaded_ns=now_ns, size=len(fetched.content))
-        return await self._hand_on(fetched, now_ns)
+        return await self._hand_on(fetched, active_digest, now_ns)
 
     def _asked_for(self) -> tuple[str, bool]:
         """Return the ETag to ask with, and whether a delta may come.
@@ -161,7 +163,7 @@ class Downloader:
         etag = "" if self._refused > 1 else self._active_etag
         return etag, not self._wants_snapshot and not self._refused and self._failed_deltas < MAX_FAILED_DELTAS
 
-    async def _hand_on(self, fetched: Fetched, now_ns: int) -> bool:
+    async def _hand_on(self, fetched: Fetched, base: bytes, now_ns: int) -> bool:
         content = fetched.content
         assert content is not None
         if not content.startswith(GZIP_MAGIC):
@@ -173,7 +175,7 @@ class Downloader:
             self._active_etag = fetched.etag
             return False
         outcome = await self._outcome(
-            Download(self.settings.name, content, fetched.etag, fetched.is_conditional, len(content), now_ns), digest
+            Download(self.settings.name, content, fetched.etag, fetched.is_conditional, len(content), now_ns, base), digest
         )
         if isinstance(outcome, Rejected):
             self._refused += 1

@@ -13,7 +13,10 @@ BundleType: TypeAlias = Literal["snapshot", "delta"]
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A bundle's archive as it came. `is_delta_hint`: the server may have answered with a delta; `received_ns` is UNIX time."""
+    """A bundle's archive as it came. `received_ns` is UNIX time.
+
+    `is_delta_hint`: the server may have answered with a delta, of the bundle whose last archive has the SHA-256 `base`.
+    """
 
     name: str
     content: bytes
@@ -21,6 +24,7 @@ class Download:
     is_delta_hint: bool
     size: int
     received_ns: int
+    base: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
