@@ -14,6 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -118,12 +119,18 @@ class VersionStore:
                     (self._versions / name).unlink()
             self._prune()
         except OSError as error:
+            with suppress(OSError, StoreError):
+                self._prune()  # else what was written of it stays until another version can be, which needs the room
             raise _failed(self._directory, error) from error
 
     def versions(self) -> list[Version]:
         """Return the versions whose files are whole, the newest first."""
         found = (self._read(name) for name in reversed(self._names()))
         return [version for version in found if version is not None]
+
+    def damaged(self) -> list[Path]:
+        """Return the versions' files that are not whole."""
+        return [self._versions / name for name in self._names() if self._read(name) is None]
 
     def archives(self, version: Version) -> dict[str, bytes]:
         """Return the archives of a version by their digests, which are checked. Raises StoreError."""

@@ -171,6 +171,25 @@ def test_a_disk_that_is_full_loses_nothing(store: VersionStore, monkeypatch: pyt
     assert contents(store, kept) == {"a": [b"A1"]}
 
 
+def test_what_was_written_of_a_version_that_found_no_room_is_dropped(
+    store: VersionStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each attempt would leave some, until there is no room for anything."""
+    kept = save(store, 1, a=b"A1")
+    synced: list[int] = []
+
+    def full_soon(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 2:  # the first archive, and its directory
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full_soon)
+    with pytest.raises(StoreError, match="no space left"):
+        save(store, 2, a=b"A2", b=b"B2")
+    assert len(synced) == 3
+    assert {name for name in files(directory) if name.startswith("blobs/")} == {f"blobs/{kept.bundles[0].digests[0]}"}
+
+
 WRITER = """
 import hashlib, os, sys
 from pathlib import Path

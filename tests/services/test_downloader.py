@@ -6,6 +6,7 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -125,6 +126,38 @@ def test_the_etag_of_what_was_not_activated_is_not_remembered() -> None:
             assert [download.is_delta_hint for download in policy.downloads] == [False, True, False]
             assert downloader.state.error is None
 
+    run(test())
+
+
+@pytest.mark.parametrize("has_news", [False, True])
+def test_an_answer_is_about_what_was_active_when_it_was_asked_for(has_news: bool) -> None:
+    """Another version is adopted while a request is under way: its 304 is not about that one, nor is its delta."""
+
+    class Held(Shelf):
+        async def __call__(self, request: web.Request) -> web.Response:
+            if request.headers.get("If-None-Match") == '"1"':
+                begun.set()
+                await go_on.wait()
+            return await super().__call__(request)
+
+    async def test() -> None:
+        policy, shelf = Policy(), Held()
+        async with downloading(shelf, policy) as (downloader, server):
+            await downloader.refresh()
+            asking = asyncio.create_task(downloader.refresh())
+            await begun.wait()
+            downloader.adopt(Activated("older"), '"0"', b"digest of the older one")
+            if has_news:
+                await shelf.put(ANOTHER, '"2"')
+            go_on.set()
+            await asking
+            await downloader.refresh()
+            assert known_etags(server) == [None, '"1"', '"2"' if has_news else '"0"']
+            last = policy.downloads[-1]
+            expected = (ANOTHER, True, sha256(ARCHIVE).digest()) if has_news else (ARCHIVE, True, b"digest of the older one")
+            assert (last.content, last.is_delta_hint, last.base) == expected
+
+    begun, go_on = asyncio.Event(), asyncio.Event()
     run(test())
 
 
