@@ -9,22 +9,32 @@ from typing import Any
 import click
 
 from authz.cli.inspection import Inspection, inspected
+from authz.cli.loading import load
 from authz.cli.output import json_line, print_json
 from authz.cli.tables import table
+from authz.rego.emit import emit
 
 
 @click.command("inspect")
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option("--annotations", "-a", is_flag=True, help="Also list what METADATA blocks say.")
 @click.option("--format", "-f", "format_", type=click.Choice(["pretty", "json"]), default="pretty", show_default=True)
+@click.option("--table", "-t", "entrypoint", metavar="ENTRYPOINT", help="Also show the decision table of a rule, as in envoy/authz/allow.")
 @click.option("--v0-compatible", is_flag=True, help="Read policies as Rego v0 where nothing else is said.")
-def inspect(path: Path, annotations: bool, format_: str, v0_compatible: bool) -> None:
+def inspect(path: Path, annotations: bool, format_: str, entrypoint: str | None, v0_compatible: bool) -> None:
     """Say what the bundle at PATH holds: an archive, its directory, or a single module. Verifies nothing."""
-    found = inspected(path, 0 if v0_compatible else 1, with_annotations=annotations)
+    version = 0 if v0_compatible else 1
+    if entrypoint is not None and format_ == "json":
+        raise click.UsageError("--table is text: it does not go with --format json")
+    found = inspected(path, version, with_annotations=annotations)
     if format_ == "json":
         print_json(found.document())
-    else:
-        click.echo("".join(_sections(found)), nl=False)
+        return
+    text = "".join(_sections(found))
+    if entrypoint is not None:
+        source = load([path])
+        text += "TABLE:\n" + emit("tables", source.modules, source.data, source.versions(version), (entrypoint,)).rstrip("\n") + "\n"
+    click.echo(text, nl=False)
 
 
 def _sections(found: Inspection) -> Iterator[str]:

@@ -106,7 +106,7 @@ class Activator:
         if download.name not in self.wanted.bundles:
             return _UNWANTED
         base = self.active.get(download.name)
-        if download.is_delta_hint and base is not None and base.digests[-1] == download.base.hex():
+        if base is not None and download.base_etag == base.etag:
             parts = base.followed_by(archive, download.etag)
         else:
             parts = Parts(download.name, (archive,), download.etag)

@@ -75,7 +75,8 @@ class Downloads:
             source = ServiceSource(
                 settings, await self.client(settings.service), max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes)
             )
-        downloader = Downloader(settings, source, self._deliver, self._on_state)
+        etag = "" if active is None else active.etag
+        downloader = Downloader(settings, source, self._deliver, self._on_state, etag=etag)
         if active is not None:
             adopt(downloader, active, Activated(active.revision))
         works = [downloader.run()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from authz.services.resolution import DownloadSettings
 
@@ -33,12 +33,3 @@ class Freshness:
         """Say whether a bundle is older than it may be; one that never came is not stale, it is missing."""
         age_s = self.age_s(settings.name)
         return settings.max_age_s is not None and age_s is not None and age_s > settings.max_age_s
-
-    def stale_in_s(self, wanted: Mapping[str, DownloadSettings]) -> float | None:
-        """Return after how long the first of the bundles is stale, 0 if one is, None if none can become so."""
-        left = [
-            settings.max_age_s - age_s
-            for name, settings in wanted.items()
-            if settings.max_age_s is not None and (age_s := self.age_s(name)) is not None
-        ]
-        return max(0.0, min(left)) if left else None

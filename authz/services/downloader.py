@@ -103,6 +103,8 @@ class Downloader:
 
         `digest` is the SHA-256 of its archive; without it, the same archive may be handed on once more.
         """
+        if etag != self._active_etag:
+            self._is_asked.set()  # a long poll that is under way asks about what is not active any more
         self._active_etag, self._active_digest = etag, digest
         self._note_activation(activated)
 
@@ -129,6 +131,8 @@ class Downloader:
                 self._fail(error)
                 delay_s = after_failure_s(self.settings, self._failures, error)
             else:
+                if is_news is None:
+                    return 0.0
                 self._failures = 0
                 self.state = replace(self.state, error=None, errors=())
                 delay_s = after_success_s(
@@ -137,22 +141,23 @@ class Downloader:
             self._on_state(self.state)
             return delay_s
 
-    async def _attempt(self) -> bool:
-        """Ask, and hand on what is new; return whether it was activated. Raises ServiceError."""
+    async def _attempt(self) -> bool | None:
+        """Ask, and hand on what is new; return whether it was activated, None if something else is to be asked. Raises ServiceError."""
         wait_s = self.settings.long_polling_s if self._is_long_polling else None
         begun_s = monotonic()
         etag, takes_deltas = self._asked_for()
-        active_etag, active_digest = self._active_etag, self._active_digest  # another version may be adopted while the service is asked
-        fetched = await self._source.fetch(etag, wait_s, takes_deltas=takes_deltas)
+        fetched = await self._fetch(etag, wait_s, takes_deltas=takes_deltas)
+        if fetched is None:
+            return None
         now_ns = self._now_ns()
         self.state = replace(self.state, answered_ns=now_ns, request_duration_ns=round((monotonic() - begun_s) * 1e9))
         if fetched.content is None:
-            if active_etag == self._active_etag:
-                self._active_etag = fetched.etag or active_etag
+            if etag == self._active_etag:  # else another version became active while it was asked about this one
+                self._active_etag = fetched.etag or etag
             return False
         self._is_long_polling = self.settings.long_polling_s is not None and fetched.content_type == LONG_POLL_TYPE
         self.state = replace(self.state, downloaded_ns=now_ns, size=len(fetched.content))
-        return await self._hand_on(fetched, active_digest, now_ns)
+        return await self._hand_on(fetched, etag, now_ns)
 
     def _asked_for(self) -> tuple[str, bool]:
         """Return the ETag to ask with, and whether a delta may come.
@@ -163,7 +168,21 @@ class Downloader:
         etag = "" if self._refused > 1 else self._active_etag
         return etag, not self._wants_snapshot and not self._refused and self._failed_deltas < MAX_FAILED_DELTAS
 
-    async def _hand_on(self, fetched: Fetched, base: bytes, now_ns: int) -> bool:
+    async def _fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool) -> Fetched | None:
+        """Ask the source; None if there was something else to ask meanwhile, which a long poll does not hold up."""
+        if wait_s is None:
+            return await self._source.fetch(etag, wait_s, takes_deltas=takes_deltas)
+        fetching = asyncio.ensure_future(self._source.fetch(etag, wait_s, takes_deltas=takes_deltas))
+        asked = asyncio.ensure_future(self._is_asked.wait())
+        try:
+            await asyncio.wait((fetching, asked), return_when=asyncio.FIRST_COMPLETED)
+            return await fetching if fetching.done() else None
+        finally:
+            for task in (fetching, asked):
+                task.cancel()
+            await asyncio.gather(fetching, asked, return_exceptions=True)
+
+    async def _hand_on(self, fetched: Fetched, asked_with: str, now_ns: int) -> bool:
         content = fetched.content
         assert content is not None
         if not content.startswith(GZIP_MAGIC):
@@ -175,7 +194,8 @@ class Downloader:
             self._active_etag = fetched.etag
             return False
         outcome = await self._outcome(
-            Download(self.settings.name, content, fetched.etag, fetched.is_conditional, len(content), now_ns, base), digest
+            Download(self.settings.name, content, fetched.etag, asked_with if fetched.is_conditional else None, len(content), now_ns),
+            digest,
         )
         if isinstance(outcome, Rejected):
             self._refused += 1
@@ -196,7 +216,7 @@ class Downloader:
     async def _outcome(self, download: Download, digest: bytes) -> Outcome:
         """Return what becomes of a download; bytes that were rejected for good are not tried again until `trigger`."""
         if self._rejected is not None and self._rejected[0] == digest:
-            if not download.is_delta_hint:
+            if download.base_etag is None:
                 self._failed_deltas = 0  # what was refused before was this snapshot
             return self._rejected[1]
         try:

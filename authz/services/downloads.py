@@ -13,18 +13,17 @@ BundleType: TypeAlias = Literal["snapshot", "delta"]
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A bundle's archive as it came. `received_ns` is UNIX time.
+    """A bundle's archive as it came. `base_etag` is that of the bundle which it may be a delta of, None if it must be a snapshot.
 
-    `is_delta_hint`: the server may have answered with a delta, of the bundle whose last archive has the SHA-256 `base`.
+    `received_ns` is UNIX time.
     """
 
     name: str
     content: bytes
     etag: str
-    is_delta_hint: bool
+    base_etag: str | None
     size: int
     received_ns: int
-    base: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

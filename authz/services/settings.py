@@ -17,7 +17,9 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)]
 LongPollSeconds = Annotated[float, msgspec.Meta(ge=1, le=MAX_SECONDS)]
 Trigger: TypeAlias = Literal["periodic", "manual"]
 """Whether something happens by itself; where it is not given, as for discovery, else periodic."""
-Algorithm: TypeAlias = Literal["ES256", "ES384", "ES512", "HS256", "HS384", "HS512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"]
+Algorithm: TypeAlias = Literal[
+    "EdDSA", "ES256", "ES384", "ES512", "HS256", "HS384", "HS512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+]
 
 
 class BearerSettings(Section, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from authz.cli.main import main
 from tests.bundle.archives import WRITTEN_BY_OPA, archive
-from tests.serving import write
+from tests.serving import run_authz, write
 
 ANNOTATED = """# METADATA
 # scope: package
@@ -159,3 +159,13 @@ def test_policies_of_rego_v0_are_read_as_such(tmp_path: Path) -> None:
     write(tmp_path, {"old.rego": "package a\n\np { true }\n"})
     assert inspect(tmp_path).exit_code == 1
     assert inspect(tmp_path, "--v0-compatible").exit_code == 0
+
+
+def test_the_decision_table_of_a_rule_is_shown_if_it_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "authz.tar.gz"
+    rules = "package envoy.authz\n\ndefault allow := false\n" + "".join(f'\nallow if input.request.path == "/{n}"\n' for n in range(9))
+    file.write_bytes(archive({"a.rego": rules}))
+    shown = run_authz("inspect", "--table", "envoy/authz/allow", file)
+    assert (shown.returncode, "TABLE:\n" in shown.stdout, "a.rego:5" in shown.stdout) == (0, True, True)
+    assert run_authz("inspect", "--table", "envoy/authz/allow", "-f", "json", file).returncode == 2
+    assert "no/such/rule" in run_authz("inspect", "--table", "no/such/rule", file).stderr

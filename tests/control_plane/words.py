@@ -8,7 +8,6 @@ itself; `ill` does not compile, and nobody can tell whose fault that is; `boom` 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -123,7 +122,8 @@ class Bench:
 
     def send(self, name: str, text: str, *, base: str | None = None) -> asyncio.Task[Outcome]:
         """Begin a delivery. `base` is the text of the archive that a delta may be on top of."""
-        download = Download(name, text.encode(), f'"{text}"', base is not None, len(text), 0, b"" if base is None else digest(base))
+        base_etag = None if base is None else f'"{base}"'
+        download = Download(name, text.encode(), f'"{text}"', base_etag, len(text), 0)
         task = asyncio.create_task(self.activator.deliver(download))
         self.deliveries.append(task)
         return task
@@ -161,10 +161,6 @@ class Bench:
 
     def adopt(self, parts: Parts, activated: Activated) -> None:
         self.adopted.append((parts.name, activated.revision))
-
-
-def digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
 
 
 @asynccontextmanager

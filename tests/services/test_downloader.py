@@ -6,7 +6,6 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -102,7 +101,7 @@ def test_a_bundle_is_handed_on_once_and_then_only_asked_about() -> None:
             assert server.asked[0].headers["Prefer"] == "modes=snapshot,delta"
             assert policy.contents == [ARCHIVE]
             download, state = policy.downloads[0], downloader.state
-            assert (download.name, download.etag, download.size, download.is_delta_hint) == (NAME, '"1"', len(ARCHIVE), False)
+            assert (download.name, download.etag, download.size, download.base_etag) == (NAME, '"1"', len(ARCHIVE), None)
             assert (state.revision, state.size, state.is_ok) == ('"1"', len(ARCHIVE), True)
             assert state.requested_ns > state.downloaded_ns > 0
             assert state.answered_ns >= state.requested_ns
@@ -123,41 +122,9 @@ def test_the_etag_of_what_was_not_activated_is_not_remembered() -> None:
             await downloader.refresh()
             assert known_etags(server) == [None, '"1"', '"1"', '"2"']
             assert policy.contents == [ARCHIVE, ANOTHER, ANOTHER]
-            assert [download.is_delta_hint for download in policy.downloads] == [False, True, False]
+            assert [download.base_etag for download in policy.downloads] == [None, '"1"', None]
             assert downloader.state.error is None
 
-    run(test())
-
-
-@pytest.mark.parametrize("has_news", [False, True])
-def test_an_answer_is_about_what_was_active_when_it_was_asked_for(has_news: bool) -> None:
-    """Another version is adopted while a request is under way: its 304 is not about that one, nor is its delta."""
-
-    class Held(Shelf):
-        async def __call__(self, request: web.Request) -> web.Response:
-            if request.headers.get("If-None-Match") == '"1"':
-                begun.set()
-                await go_on.wait()
-            return await super().__call__(request)
-
-    async def test() -> None:
-        policy, shelf = Policy(), Held()
-        async with downloading(shelf, policy) as (downloader, server):
-            await downloader.refresh()
-            asking = asyncio.create_task(downloader.refresh())
-            await begun.wait()
-            downloader.adopt(Activated("older"), '"0"', b"digest of the older one")
-            if has_news:
-                await shelf.put(ANOTHER, '"2"')
-            go_on.set()
-            await asking
-            await downloader.refresh()
-            assert known_etags(server) == [None, '"1"', '"2"' if has_news else '"0"']
-            last = policy.downloads[-1]
-            expected = (ANOTHER, True, sha256(ARCHIVE).digest()) if has_news else (ARCHIVE, True, b"digest of the older one")
-            assert (last.content, last.is_delta_hint, last.base) == expected
-
-    begun, go_on = asyncio.Event(), asyncio.Event()
     run(test())
 
 
@@ -415,6 +382,55 @@ def test_delays_are_bounded_and_servers_may_ask_for_more() -> None:
     assert after_failure_s(settings, 1, ServiceError(Failure.STATUS, "busy", retry_after_s=1e9)) == 20
     assert after_failure_s(settings, 10_000_000, down) > 15
     assert all(10 <= after_success_s(settings, is_long_polling=False, is_news=True, took_s=0) <= 20 for _ in range(100))
+
+
+def test_a_trigger_does_not_wait_for_a_long_poll_that_is_under_way() -> None:
+    async def test() -> None:
+        policy, shelf = Policy(), Shelf(content_type=LONG_POLL_TYPE)
+        async with downloading(shelf, policy, long_polling_s=300.0) as (downloader, server), running(downloader):
+            await until(lambda: len(server.asked) == 2)
+            answered_ns = downloader.state.answered_ns
+            downloader.trigger()
+            await until(lambda: len(server.asked) == 3)
+            assert downloader.state.answered_ns == answered_ns
+            assert known_etags(server) == [None, '"1"', '"1"']
+
+    run(test())
+
+
+def test_a_long_poll_about_what_is_not_active_any_more_is_given_up() -> None:
+    async def test() -> None:
+        policy, shelf = Policy(), Shelf(content_type=LONG_POLL_TYPE)
+        async with downloading(shelf, policy, long_polling_s=300.0) as (downloader, server), running(downloader):
+            await until(lambda: len(server.asked) == 2)
+            downloader.adopt(Activated("older"), '"0"')
+            await until(lambda: len(policy.downloads) == 2)
+            assert known_etags(server)[:3] == [None, '"1"', '"0"']
+
+    run(test())
+
+
+def test_a_304_about_another_version_than_the_active_one_changes_nothing() -> None:
+    async def test() -> None:
+        held = asyncio.Event()
+
+        async def slow(request: web.Request) -> web.Response:
+            if "If-None-Match" not in request.headers:
+                return web.Response(body=ARCHIVE, headers={"ETag": '"1"'})
+            await held.wait()
+            return web.Response(status=304, headers={"ETag": '"1"'})
+
+        async with downloading(slow, Policy()) as (downloader, server):
+            await downloader.refresh()
+            asking = asyncio.create_task(downloader.refresh())
+            await until(lambda: len(server.asked) == 2)
+            downloader.adopt(Activated("older"), '"0"')
+            held.set()
+            await asking
+            await downloader.refresh()
+            assert known_etags(server) == [None, '"1"', '"0"']
+
+    run(test())
 
 
 def test_a_long_poll_delivers_a_change_within_a_second() -> None:

@@ -180,7 +180,7 @@ def test_variables_are_replaced_as_opa_replaces_them(text: str, expected: str) -
 
 def test_the_configuration_file_may_hold_all_of_it(tmp_path: Path) -> None:
     file = tmp_path / "authz.yaml"
-    file.write_text("policies: [p]\nservices: {acme: {url: '${URL}'}}\nbundles: {b: {}}\n")
+    file.write_text("services: {acme: {url: '${URL}'}}\nbundles: {b: {}}\n")
     config = load_config(file, {}, {"URL": "https://acme.test"})
     assert resolve(config).services["acme"].url == "https://acme.test"
 
