@@ -36,16 +36,20 @@ def run_authz(*args: str | Path, cwd: Path | None = None) -> subprocess.Complete
 
 
 class Serving:
-    """A running `authz serve` on free ports; its log is JSON lines in a file."""
+    """A running `authz serve` on free ports; its log is JSON lines in a file. `command` is what runs it."""
 
-    def __init__(self, log: Path, args: Sequence[str | Path]) -> None:
+    def __init__(self, log: Path, args: Sequence[str | Path], command: Sequence[str] = (AUTHZ,)) -> None:
         self._log = log
-        command = [AUTHZ, "serve", "--log-format", "json", *map(str, args)]
         with log.open("wb") as stderr:
-            self.process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
-        listening = self.wait_for_line("listening")
-        self.addresses: list[str] = listening["addr"].split(", ")
-        self.admin: str = listening["admin_addr"]
+            self.process = subprocess.Popen(
+                [*command, "serve", "--log-format", "json", *map(str, args)], stderr=stderr, stdin=subprocess.DEVNULL
+            )
+        self.admin: str = self.wait_for_line("starting")["admin_addr"]
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where checks are answered, once they are."""
+        return str(self.wait_for_line("listening")["addr"]).split(", ")
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Return the log lines so far with this message."""
@@ -117,11 +121,15 @@ def _grpc_target(address: str) -> str:
 
 
 @contextmanager
-def serving(log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",)) -> Iterator[Serving]:
-    """Run `authz serve` until the block ends; fails if it does not end cleanly then."""
+def serving(
+    log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",), command: Sequence[str] = (AUTHZ,), is_waiting: bool = False
+) -> Iterator[Serving]:
+    """Run `authz serve` until the block ends; begin the block once it answers checks, or at its start if `is_waiting` for a policy."""
     flags = [flag for one in addr for flag in ("--addr", one)]
-    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args])
+    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args], command)
     try:
+        if not is_waiting:
+            process.wait_for_line("listening")
         yield process
     finally:
         process.process.kill()
