@@ -17,6 +17,8 @@ from typing import Final, Self, TypeAlias
 
 from watchfiles import Change, awatch
 
+from authz.bundle.manifest import MANIFEST_NAME
+
 QUIET_MS: Final = 50
 """A change is reported once nothing has changed for this long: editors and `git` write in bursts."""
 
@@ -103,7 +105,7 @@ async def _ticks(paths: Sequence[Path], roots: tuple[Identity, ...], poll_s: flo
 
 def _is_relevant(_change: Change, path: str) -> bool:
     name = os.path.basename(path)
-    return name == CONFIG_MAP_LINK or not name.startswith(".")
+    return name in (CONFIG_MAP_LINK, MANIFEST_NAME) or not name.startswith(".")
 
 
 def _look(paths: Sequence[Path], watched: Sequence[Path], fingerprint: Fingerprint) -> _View:

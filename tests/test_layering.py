@@ -26,6 +26,7 @@ WAITING: Final = (
     "watcher",
     "services",
     "refresh",
+    "publish",
     "control_plane",
     "server",
     "config",

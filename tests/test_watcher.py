@@ -35,8 +35,9 @@ def watch_while(paths: list[Path], poll_s: float, *steps: Callable[[], object]) 
     asyncio.run(take_them())
 
 
-def test_an_edit_is_told_by_the_kernel(tmp_path: Path) -> None:
-    file = write(tmp_path, {"a.rego": ""}) / "a.rego"
+@pytest.mark.parametrize("name", ["a.rego", ".manifest"])
+def test_an_edit_is_told_by_the_kernel(tmp_path: Path, name: str) -> None:
+    file = write(tmp_path, {name: ""}) / name
     told = threading.Event()
 
     async def keep_editing() -> None:

@@ -218,6 +218,15 @@ def sign(files: Iterable[ArchiveFile], key: Key, claims: Mapping[str, Any] | Non
     return json.dumps({"signatures": [token], "plugin": PLUGIN}, indent=1).encode()
 
 
+def signature_file(files: Iterable[ArchiveFile], key: Key, claims: Mapping[str, Any] | None = None) -> ArchiveFile:
+    """Return the signature of a bundle's files, whatever their order, as a file; one that is among them does not count.
+
+    Raises SignatureError.
+    """
+    ordered = sorted(without_signatures(files), key=lambda file: file.path)
+    return ArchiveFile(SIGNATURES_NAME, sign(ordered, key, claims))
+
+
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False, default=float).encode("utf-8", "surrogatepass")
 

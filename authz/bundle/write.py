@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from authz.bundle.archive import ArchiveFile
@@ -26,6 +26,11 @@ def delta_files(manifest: Manifest, operations: tuple[Operation, ...]) -> tuple[
     """Return the files of a delta."""
     patch = {"data": [operation.document() for operation in operations]}
     return ArchiveFile(PATCH_NAME, canonical(patch)), _manifest_file(manifest)
+
+
+def with_manifest(files: Iterable[ArchiveFile], manifest: Manifest) -> tuple[ArchiveFile, ...]:
+    """Return the files of a bundle with another manifest."""
+    return (*(file for file in files if file.path != MANIFEST_NAME), _manifest_file(manifest))
 
 
 def _manifest_file(manifest: Manifest) -> ArchiveFile:

@@ -13,11 +13,12 @@ import click
 from authz import rego
 from authz.bundle.archive import ArchiveFile, write_archive
 from authz.bundle.bundle import bundle_of
+from authz.bundle.checking import refuse_data_conflicts
 from authz.bundle.directory import SourceError
-from authz.bundle.signatures import SIGNATURES_NAME, sign
-from authz.cli import packing
-from authz.cli.loading import compile_source, refuse_data_conflicts
+from authz.bundle.signatures import signature_file
+from authz.cli.loading import compile_source
 from authz.cli.signing import algorithm_flag, read_claims, signing_flags, signing_key, verification, verification_flags
+from authz.publish import packing
 from authz.rego import errors
 from authz.rego.nodes import NOWHERE
 
@@ -58,8 +59,7 @@ class Flags:
         if self.signing_key_ is None:
             return ()
         key = signing_key(self.signing_key_, self.signing_alg, self.verification_key_id)
-        ordered = sorted(files, key=lambda file: file.path)
-        return (ArchiveFile(SIGNATURES_NAME, sign(ordered, key, read_claims(self.claims_file))),)
+        return (signature_file(files, key, read_claims(self.claims_file)),)
 
 
 @click.command()

@@ -8,8 +8,9 @@ from typing import Final
 
 import click
 
+from authz.bundle.checking import refuse_data_conflicts
 from authz.cli.group import EXIT_INPUT
-from authz.cli.loading import compile_source, load, load_schemas, refuse_data_conflicts
+from authz.cli.loading import compile_source, load, load_schemas
 from authz.cli.output import errors_json, print_json
 from authz.errors import AuthzError
 from authz.rego.errors import CompileError

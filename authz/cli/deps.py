@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import click
 
-from authz.cli.loading import explained, load
+from authz.bundle.checking import explained
+from authz.cli.loading import load
 from authz.cli.output import location_json, print_json
 from authz.rego import compiler, errors
 from authz.rego.artifact import ReadSet

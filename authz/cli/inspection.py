@@ -9,12 +9,12 @@ from typing import Any
 
 from authz.bundle.archive import ArchiveFile
 from authz.bundle.bundle import Bundle, bundle_of
+from authz.bundle.checking import explained
 from authz.bundle.directory import MODULE_SUFFIX, PolicySource, is_data
 from authz.bundle.json_text import parse_json
 from authz.bundle.signatures import is_signature_file
-from authz.cli.loading import explained
 from authz.cli.output import location_json
-from authz.cli.packing import read_bundle_at
+from authz.publish.packing import read_bundle_at
 from authz.refresh.files import read_file
 from authz.rego import nodes
 from authz.rego.errors import CompileError

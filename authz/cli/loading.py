@@ -6,19 +6,18 @@ Knows nothing of what a command prints or with which code it ends.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from authz import rego
+from authz.bundle.checking import explained
 from authz.bundle.directory import MODULE_SUFFIX, PolicySource, SourceError
 from authz.bundle.json_text import DocumentError, parse_json
 from authz.bundle.yaml_text import parse_yaml
 from authz.refresh.files import MAX_FILE_BYTES, read_file
 from authz.refresh.sources import read_source
-from authz.rego import compiler, errors, parser
-from authz.rego.data_conflicts import data_conflicts
-from authz.rego.errors import CompileError, Diagnostic, with_source_lines
+from authz.rego.errors import CompileError
 from authz.rego.values import Value, from_json
 
 _YAML: Final = (".yaml", ".yml")
@@ -63,30 +62,6 @@ def compile_source(
         return rego.compile(source.modules, source.data, rego_version=versions, strict=strict, prints=prints, schemas=schemas)
     except CompileError as error:
         raise explained(error, source, rego_version) from None
-
-
-def refuse_data_conflicts(source: PolicySource, rego_version: int) -> None:
-    """Raise CompileError if a rule stands where the data document has a value. The modules must compile."""
-    if not source.data:
-        return
-    made = compiler.make_source(source.modules, source.data, source.versions(rego_version), optimize=False)
-    found = data_conflicts(compiler.plan_source(made).program.groups, made.data)
-    if found:
-        raise explained(CompileError(found), source, rego_version)
-
-
-def explained(error: CompileError, source: PolicySource, rego_version: int) -> CompileError:
-    """Return the error with the source lines of its findings; a parse error with those of the other files."""
-    found = tuple(_parse_errors(source.modules, source.versions(rego_version))) if error.code == errors.PARSE else ()
-    return with_source_lines(CompileError(found) if found else error, source.modules)
-
-
-def _parse_errors(modules: Mapping[str, str], versions: Mapping[str, int]) -> Iterable[Diagnostic]:
-    for name in sorted(modules):
-        try:
-            parser.parse_module(name, modules[name], versions[name])
-        except CompileError as error:
-            yield from error.diagnostics
 
 
 def read_input(path: Path) -> Value:

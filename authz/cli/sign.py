@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from authz.bundle.signatures import SIGNATURES_NAME, sign, without_signatures
+from authz.bundle.signatures import SIGNATURES_NAME, signature_file
 from authz.cli.build import write_file
-from authz.cli.packing import read_bundle_at
 from authz.cli.signing import algorithm_flag, read_claims, signing_flags, signing_key, verification, verification_flags
+from authz.publish.packing import read_bundle_at
 
 
 @click.command("sign")
@@ -32,8 +32,8 @@ def sign_command(path: Path, directory: Path, signing_key_: str | None, signing_
     if signing_key_ is None:
         raise click.UsageError("give the secret, or the file with the private key: --signing-key")
     key = signing_key(signing_key_, signing_alg)
-    files = sorted(without_signatures(read_bundle_at(path).files), key=lambda file: file.path)
-    write_file(directory / SIGNATURES_NAME, sign(files, key, read_claims(claims_file)))
+    signature = signature_file(read_bundle_at(path).files, key, read_claims(claims_file))
+    write_file(directory / SIGNATURES_NAME, signature.content)
 
 
 @click.command()

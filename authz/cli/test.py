@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from authz.bundle import checking
 from authz.bundle.directory import PolicySource
 from authz.cli import coverage, limits, loading, reporting
 from authz.cli.bench import measure
@@ -126,7 +127,7 @@ def test(**values: Any) -> None:
             source.modules, source.data, source.versions(version), prints=not flags.bench, send=flags.send, schemas=schemas
         )
     except CompileError as error:
-        raise loading.explained(error, source, version) from None
+        raise checking.explained(error, source, version) from None
     for _ in range(flags.count):
         code = _Run(flags, suite, source).exit_code()
         if code:

@@ -81,9 +81,6 @@ def refresh(admin_addr: str, format_: str) -> None:
     _show(ask(admin_addr, "POST", f"{ROUTES}/refresh", {}), format_)
 
 
-COMMANDS: Final = (list_command, show, rollback, pin, unpin, refresh)
-
-
 def _show(document: dict[str, Any], format_: str) -> None:
     if format_ == "json":
         print_json(document)

@@ -36,6 +36,7 @@ from authz.refresh.messages import (
     decode_request,
     encode,
 )  # fmt: skip
+from authz.refresh.settling import settled
 from authz.refresh.sources import read_source
 
 OOM_SCORE: Final = "800"
@@ -43,10 +44,6 @@ OOM_SCORE: Final = "800"
 
 NICENESS: Final = 5
 """A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
-
-
-SETTLE_ATTEMPTS: Final = 20
-SETTLE_S: Final = 0.1
 
 
 def load(paths: Iterable[str | Path]) -> PolicySource:
@@ -59,20 +56,9 @@ def load(paths: Iterable[str | Path]) -> PolicySource:
 
 
 def load_settled(paths: Iterable[str | Path]) -> PolicySource:
-    """Read the policy source at `paths` as it stood at one moment; raises SourceError and BundleError.
-
-    A `git checkout` or a copy that is still under way must not become a policy, least of all one that lacks a rule which denies.
-    """
+    """Read the policy source at `paths` as it stood at one moment; raises SourceError and BundleError."""
     roots = [Path(path) for path in paths]
-    before = fingerprint(roots)
-    for _ in range(SETTLE_ATTEMPTS):
-        source = load(roots)
-        after = fingerprint(roots)
-        if after == before:
-            return source
-        before = after
-        time.sleep(SETTLE_S)
-    raise SourceError(f"{', '.join(map(str, roots))}: files change faster than they can be read")
+    return settled(lambda: load(roots), lambda: fingerprint(roots), ", ".join(map(str, roots)))
 
 
 def answer(request: CompileRequest) -> CompileResponse:

@@ -54,7 +54,7 @@ def compile_suite(  # noqa: PLR0913 - the options of one suite
     source = replace(compiler.make_source(modules, data, rego_version, optimize=False), prints=prints)
     parsed, tests = discover(parse_with_spans(source))
     planned = plan_modules(parsed, prints=prints, schemas=schemas)
-    conflicts = data_conflicts(planned.program.groups, source.data)
+    conflicts = data_conflicts({path: group.location for path, group in planned.program.groups.items()}, source.data)
     if conflicts:
         raise CompileError(conflicts)
     return Suite(source, parsed, tests, planned, send)

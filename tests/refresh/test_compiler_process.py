@@ -11,7 +11,7 @@ import pytest
 from authz import rego
 from authz.bundle.directory import PolicySource, SourceError
 from authz.errors import ErrorCode
-from authz.refresh import compile_worker
+from authz.refresh import compile_worker, settling
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Paths, Unchanged
 from authz.refresh.sources import read_source
@@ -87,7 +87,7 @@ def test_files_that_change_while_they_are_read_are_read_again(tmp_path: Path, mo
         return source
 
     monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
-    monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
+    monkeypatch.setattr(settling, "PAUSE_S", 0)
     assert list(compile_worker.load_settled([tmp_path]).modules.values()) == [f"package a\n{'x' * edits} := 1"]
 
 
@@ -100,7 +100,7 @@ def test_files_that_never_stand_still_are_an_error(tmp_path: Path, monkeypatch: 
 
     write(tmp_path, {"a.rego": "package a"})
     monkeypatch.setattr(compile_worker, "read_source", read_then_edit)
-    monkeypatch.setattr(compile_worker, "SETTLE_S", 0)
+    monkeypatch.setattr(settling, "PAUSE_S", 0)
     with pytest.raises(SourceError, match="change faster than they can be read"):
         compile_worker.load_settled([tmp_path])
 

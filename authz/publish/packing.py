@@ -1,4 +1,4 @@
-"""What `authz build` puts together: paths → inputs → the files of one bundle. Compiles and signs nothing."""
+"""What a bundle is put together from: paths → inputs → the files of one bundle. Compiles and signs nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Final
 
 from authz.bundle.archive import ArchiveFile
 from authz.bundle.bundle import Bundle, bundle_of
-from authz.bundle.directory import DataTree, PolicySource, SourceError, policy_source
+from authz.bundle.directory import REVISION_DIGITS, DataTree, PolicySource, SourceError, digest_of, policy_source
 from authz.bundle.file_patterns import any_matches
 from authz.bundle.manifest import ALL, Manifest
 from authz.bundle.signatures import Verification
 from authz.bundle.sources import refuse_overlaps
-from authz.bundle.write import snapshot_files
+from authz.bundle.write import snapshot_files, with_manifest
 from authz.refresh.files import ARCHIVE_SUFFIXES, is_archive, read_bundle_directory, read_policy_files
 from authz.refresh.sources import read_bundle
 from authz.rego.values import Document
@@ -51,9 +51,9 @@ def ignored(patterns: Iterable[str]) -> Ignored:
 def read_input(path: Path, is_bundle: bool, is_ignored: Ignored, verification: Verification) -> Input:
     """Read what is at a path; raises SourceError and BundleError, also for a signature that does not verify."""
     if is_archive(path):
-        return _of_bundle(read_bundle(path, verification), is_ignored)
+        return input_of(read_bundle(path, verification), is_ignored)
     if is_bundle:
-        return _of_bundle(read_bundle_at(path, verification, is_ignored), is_ignored)
+        return input_of(read_bundle_at(path, verification, is_ignored), is_ignored)
     files = [file for file in read_policy_files([path], with_tests=True) if not is_ignored(str(file.path))]
     source = policy_source(files)
     paths = {file.name: str(file.path) for file in files}
@@ -68,7 +68,8 @@ def read_bundle_at(path: Path, verification: Verification | None = None, is_igno
     return read_bundle(path, verification)
 
 
-def _of_bundle(bundle: Bundle, is_ignored: Ignored) -> Input:
+def input_of(bundle: Bundle, is_ignored: Ignored = lambda _: False) -> Input:
+    """Return what a bundle brings; raises SourceError for a delta."""
     if bundle.is_delta:
         raise SourceError(f"{bundle.name}: is a delta, which needs a snapshot to change")
     modules = tuple(
@@ -86,6 +87,15 @@ class Package:
     source: PolicySource
     manifest: Manifest
     files: tuple[ArchiveFile, ...]
+
+    def revised(self) -> Package:
+        """Return the package with the beginning of its digest as the revision, unless it has one."""
+        if self.manifest.revision:
+            return self
+        ordered = sorted(self.files, key=lambda file: file.path)
+        revision = digest_of((file.path.encode(), file.content) for file in ordered)[:REVISION_DIGITS]
+        manifest = replace(self.manifest, revision=revision)
+        return Package(replace(self.source, revision=revision), manifest, with_manifest(self.files, manifest))
 
 
 def package(inputs: list[Input], revision: str | None, default_version: int, *, is_bundle: bool) -> Package:
