@@ -230,8 +230,9 @@ class BundlePolicies:
     # How it stands
 
     def statuses(self) -> Sequence[RefreshStatus]:
-        """Return the state of every bundle."""
-        return [self._status(state) for _, state in sorted(self.downloads.states.items())]
+        """Return the state of every bundle, of those too that are not asked for yet."""
+        states = self.downloads.states
+        return [self._status(states.get(name) or BundleState(name)) for name in sorted(self.plane.bundles)]
 
     def bundle_stats(self) -> BundleStats:
         """Return what is measured of the bundles."""

@@ -85,7 +85,7 @@ class VersionStore:
             for path in (directory, directory / "blobs", directory / "versions"):
                 path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             _refuse_others(directory)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            lock = _open_lock(directory / "lock")
         except OSError as error:
             raise _failed(directory, error) from error
         try:
@@ -239,6 +239,15 @@ def _refuse_others(directory: Path) -> None:
         raise StoreError(f"{directory}: belongs to another user", help=f"change its owner to the user that runs `authz` ({os.geteuid()})")
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise StoreError(f"{directory}: others have access to it", help="chmod 0700 it: what is in it decides requests")
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    except OSError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # on a disk that is read-only, what was written before can still be served
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -256,6 +256,17 @@ def test_a_pinned_version_that_cannot_be_restored_is_told_of(
     run(test())
 
 
+def test_a_clock_that_is_set_back_does_not_make_an_older_version_the_newest(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with on_disk(tmp_path / "state", "a") as history:
+            for text, now_ns in (("1", 3 * 10**18), ("2", 10**18), ("3", 2 * 10**18)):
+                await history.record(contents(a=text), policy(text), now_ns)
+        async with on_disk(tmp_path / "state", "a") as history:
+            assert revisions(history) == ["3", "2", "1"]
+
+    run(test())
+
+
 def test_of_a_version_that_is_only_partly_on_disk_the_rest_is_waited_for(tmp_path: Path) -> None:
     async def test() -> None:
         async with started(tmp_path / "state", "a", "b", persistent=("a",)) as made:
