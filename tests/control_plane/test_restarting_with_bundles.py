@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import pytest
@@ -20,7 +21,7 @@ from tests.bundle.archives import archive
 from tests.control_plane.mounts import can_mount, read_only, small
 from tests.control_plane.plane import STRANGER, Plane, allowing, control_plane, named, sidecar, signed
 from tests.control_plane.published import publish
-from tests.serving import AUTHZ, Serving, serving
+from tests.serving import AUTHZ, Serving, run_authz, serving
 
 ALLOWED: Final = 0
 METHODS: Final = ("GET", "POST")
@@ -90,6 +91,11 @@ def wait_for(authz: Serving, revision: str) -> None:
 def kill(authz: Serving) -> None:
     authz.signal(signal.SIGKILL)
     assert authz.wait() == -signal.SIGKILL
+
+
+def children(authz: Serving) -> list[int]:
+    pid = authz.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 # The first bundle
@@ -165,6 +171,25 @@ def test_workers_share_a_bundle_that_is_a_file(sidecars: Sidecars, tmp_path: Pat
         file.unlink()
         wait_until(lambda: error_code(authz) == "file", "the file is gone")
         assert (revisions(), allowed(authz)) == ({"v2"}, ["POST"])
+
+
+def test_who_goes_back_does_not_wait_for_a_compile(sidecars: Sidecars) -> None:
+    numbers = ",".join(map(str, range(1_500_000)))
+    slow = signed(allowing("POST", "slow", {"data.json": f'{{"envoy": {{"numbers": [{numbers}]}}}}'}))
+    sidecars.put("v1", "GET")
+    with sidecars.running() as authz:
+        sidecars.put("v2", "POST")
+        wait_for(authz, "v2")
+        wait_until(lambda: not children(authz), "nothing is compiled")
+        sidecars.plane.put(MAIN, slow)
+        compilers = wait_until(lambda: children(authz), "it is compiled")
+        begun_s = monotonic()
+        assert run_authz("bundle", "rollback", "--admin-addr", authz.admin).returncode == 0
+        assert (authz.revision(), allowed(authz)) == ("v1", ["GET"])
+        assert monotonic() - begun_s < 3  # a command's start is most of it
+        assert not any(Path(f"/proc/{pid}").exists() for pid in compilers)
+        wait_until(lambda: error_code(authz) == "pinned", "what was compiled is told that a version is pinned")
+        assert authz.lines("activation given up")
 
 
 # What is on disk
@@ -280,10 +305,10 @@ def persisted_or_dead(authz: Serving, revision: str) -> str:
 
 
 def test_a_kill_at_any_step_of_persisting_leaves_a_version_to_start_from(sidecars: Sidecars) -> None:
-    """Each sidecar starts from what the one before has left, and dies one step later."""
+    """Each sidecar starts from what the one before has left, and dies two steps later: of three kinds of steps, all are met."""
     sidecars.stored()
     known = {"v1"}
-    for step in count(1):
+    for step in count(1, 2):
         command = [sys.executable, str(Path(__file__).with_name("dying.py")), str(step), str(sidecars.state)]
         with sidecars.running(command=command) as authz:
             old, new = check_restored(sidecars, authz, known), f"v{step + 1}"
@@ -298,11 +323,6 @@ def test_a_kill_at_any_step_of_persisting_leaves_a_version_to_start_from(sidecar
     assert step > 8  # two files are opened, renamed and synced; a version and an archive are dropped
     with sidecars.running() as authz:
         assert check_restored(sidecars, authz, known) == new
-
-
-def children(authz: Serving) -> list[int]:
-    pid = authz.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("moment", ["asked", "compiling", "activated"])
