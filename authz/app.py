@@ -16,15 +16,19 @@ from typing import Final, Protocol
 import uvloop
 
 from authz import __version__
-from authz.config import Config, ConfigError
-from authz.control_plane.bundles import BundlePolicies, BundleSettings, Decide
+from authz.config import CanarySettings, Config, ConfigError
+from authz.control_plane.bundles import BundlePolicies, BundleSettings
 from authz.control_plane.compiling import CompileSettings
 from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
+from authz.errors import ErrorCode
+from authz.pdp import RehearsalReport, Snapshot, verdict
 from authz.refresh.directories import DirectoryPolicies, DirectorySettings
 from authz.refresh.files import printable
-from authz.refresh.messages import Compiled
+from authz.refresh.messages import Compiled, Failed
+from authz.refresh.refresher import Approve, Decide
 from authz.server import Address, parse_address
 from authz.server.admin import AdminServer
+from authz.server.shadowing import log_rehearsal
 from authz.server.signals import Signals
 from authz.server.view import Deciding, ProcessView, Sources
 from authz.services.resolution import resolve
@@ -34,6 +38,7 @@ from authz.telemetry.stats import Counts, Stats
 from authz.workers.pool import Pool
 
 EXIT_ABORTED: Final = 1
+CANARY_HELP: Final = "if that is what the policy is for, raise `canary.max_flip_rate`, or start anew without `canary`"
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +97,13 @@ class Answering(Deciding, Protocol):
     async def activate(self, compiled: Compiled) -> None:
         """Decide with a policy; raises AuthzError and changes nothing if that is not possible."""
 
+    async def rehearse(self, compiled: Compiled, settings: CanarySettings) -> RehearsalReport:
+        """Let a policy shadow live checks, and return what was seen, maybe nothing; log it.
+
+        If `verdict` allows it, what was built is kept, so that activating this very value builds nothing again. Raises AuthzError
+        where it cannot be built, or another policy is activated or rehearsed meanwhile.
+        """
+
     def listening(self) -> AbstractAsyncContextManager[Sequence[Address]]:
         """Answer checks meanwhile, at these addresses; drain in the end."""
 
@@ -113,22 +125,35 @@ class Policies(Sources, Protocol):
 
 
 def _policies(config: Config, answering: Answering, counters: ActivationCounters) -> Policies:
+    reload, approve = config.reload, _approval(config, answering)
     if not config.bundles:
-        reload = config.reload
+        paths = config.policies
         directories = DirectorySettings(
-            config.policies, config.entrypoint, config.rego_version, reload.compile_timeout_s, reload.watch, reload.poll_s
+            paths, config.entrypoint, config.rego_version, reload.compile_timeout_s, is_watching=reload.watch, poll_s=reload.poll_s
         )
-        return DirectoryPolicies(directories, answering.activate, counters)
+        return DirectoryPolicies(directories, Decide(answering.activate, approve), counters)
     wanted = config.activation
     compiling = CompileSettings(
-        config.entrypoint, config.rego_version, config.reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
+        config.entrypoint, config.rego_version, reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
     )
-    decide = Decide(answering.activate, _approved)
-    return BundlePolicies(resolve(config), BundleSettings(compiling, wanted.keep_versions), decide, counters, os.environ)
+    settings = BundleSettings(compiling, wanted.keep_versions)
+    return BundlePolicies(resolve(config), settings, Decide(answering.activate, approve), counters, os.environ)
 
 
-async def _approved(_compiled: Compiled) -> None:
-    return None
+def _approval(config: Config, answering: Answering) -> Approve:
+    """Return what a canary says of a policy, nothing where there is none."""
+    canary = config.canary
+
+    async def approve(compiled: Compiled) -> Failed | None:
+        if canary is None:
+            return None
+        report = await answering.rehearse(compiled, canary)
+        refusal = verdict(report, canary)
+        # What flips would flip again; too few checks may be more another time.
+        is_final = report.flip_rate > canary.max_flip_rate
+        return None if refusal is None else Failed(ErrorCode.CANARY, refusal, CANARY_HELP, is_final=is_final)
+
+    return approve
 
 
 class InProcess:
@@ -141,12 +166,32 @@ class InProcess:
         self._decider = decider
         self._addresses = addresses
         self._drain_s = drain_s
+        self._rehearsed: tuple[Compiled, Snapshot] | None = None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         return self._decider.running()
 
     async def activate(self, compiled: Compiled) -> None:
-        await self._decider.activate(compiled)
+        snapshot = self._take_rehearsed(compiled) or await self._decider.prepare(compiled)
+        self._decider.commit(snapshot)
+
+    async def rehearse(self, compiled: Compiled, settings: CanarySettings) -> RehearsalReport:
+        self._rehearsed = None
+        self._rehearsed = compiled, await self._decider.prepare(compiled)
+        is_kept = False
+        try:
+            report = await self._decider.rehearse(self._rehearsed[1], settings)
+            log_rehearsal(logger, compiled.revision, report)
+            is_kept = verdict(report, settings) is None
+            return report
+        finally:
+            if not is_kept:
+                self._take_rehearsed(compiled)
+
+    def _take_rehearsed(self, compiled: Compiled) -> Snapshot | None:
+        """Return what was built of this very policy for its rehearsal, if it was; let go of it, or of that of another one."""
+        rehearsed, self._rehearsed = self._rehearsed, None
+        return rehearsed[1] if rehearsed is not None and rehearsed[0] is compiled else None
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[Sequence[Address]]:

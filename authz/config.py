@@ -27,6 +27,9 @@ MAX_CONFIG_BYTES: Final = 2**20
 MAX_DURATION_S: Final = 31_536_000
 """A year. Clocks, alarms and timers overflow somewhere above it, each at another place and long after the start."""
 
+MAX_CANARY_S: Final = 3600
+"""A new policy waits for the end of its canary, so one that takes longer than this has been forgotten."""
+
 MIN_POLL_S: Final = 0.1
 MAX_CACHE_ENTRIES: Final = 1_000_000
 
@@ -39,6 +42,9 @@ WaitingCount = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
 KeptVersions = Annotated[int, msgspec.Meta(ge=1, le=100)]
 WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=256)]
 ByteCount = Annotated[int, msgspec.Meta(ge=0, le=2**30)]
+CanarySeconds = Annotated[float, msgspec.Meta(gt=0, le=MAX_CANARY_S)]
+CanaryCount = Annotated[int, msgspec.Meta(ge=1, le=MAX_CACHE_ENTRIES)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 
@@ -94,6 +100,15 @@ class HttpSendSettings(Section, frozen=True, forbid_unknown_fields=True):
     max_cache_bytes: ByteCount = 2**24
 
 
+class CanarySettings(Section, frozen=True, forbid_unknown_fields=True):
+    """How long, and how many live checks, a new policy shadows before it decides, and when it must not (`authz.pdp.verdict`)."""
+
+    seconds: CanarySeconds = 30.0
+    checks: CanaryCount = 1000
+    max_flip_rate: Rate = 0.01
+    min_checks: Count = 0
+
+
 class LogSettings(Section, frozen=True, forbid_unknown_fields=True):
     """Log lines on stderr."""
 
@@ -118,6 +133,7 @@ class Config(ControlPlaneSettings, frozen=True, forbid_unknown_fields=True):
     activation: ActivationSettings = ActivationSettings()
     http_send: HttpSendSettings = HttpSendSettings()
     log: LogSettings = LogSettings()
+    canary: CanarySettings | None = None
 
     @property
     def rego_version(self) -> Literal[0, 1]:
@@ -142,6 +158,8 @@ def load_config(file: Path | None, flags: Mapping[str, Any], environment: Mappin
         raise ConfigError("policies come from paths and from bundles at once", help="leave out the paths, or `bundles` and `discovery`")
     if config.workers > 1 and config.transport != "ngh2":
         raise ConfigError("field `workers`: only the `ngh2` transport has several", help="leave out `transport`, or `workers`")
+    if config.canary is not None and config.canary.min_checks > config.canary.checks:
+        raise ConfigError("field `canary.min_checks`: more than `canary.checks`, so no policy would ever be activated", help="lower it")
     if not config.addr:
         raise ConfigError("no address to serve on was given: field `addr` is empty")
     return config

@@ -5,6 +5,7 @@ Owns how these fit together and what they tell of themselves. Knows neither wher
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import os
@@ -17,12 +18,13 @@ from typing import Final
 
 import msgspec
 
-from authz.config import Config, ConfigError
+from authz.config import CanarySettings, Config, ConfigError
 from authz.identity import IdentityConfig, SpiffeIdError
 from authz.outbound.allowlist import AllowList, AllowListError
 from authz.outbound.sender import Sender
 from authz.outbound.settings import SendSettings
-from authz.pdp import PDP, CacheConfig, Snapshot
+from authz.pdp import PDP, CacheConfig, RehearsalReport, Shadow, Snapshot, superseded
+from authz.pdp.rehearsal import RESULTS
 from authz.refresh.activation import SnapshotBuilder, SnapshotSettings
 from authz.refresh.messages import Compiled
 from authz.rego.pending import HTTP_SEND
@@ -31,6 +33,7 @@ from authz.server.address import BoundSocket
 from authz.server.check import AUTHORIZATION, CheckService
 from authz.server.health import OVERALL
 from authz.server.listener import serve_bound
+from authz.server.shadowing import Shadowing
 from authz.server.waiting_checks import WaitingChecks
 from authz.telemetry.counters import CheckCounters, SendCounters
 from authz.telemetry.logs import LogWriter, log
@@ -72,14 +75,18 @@ class Decider:
         kept = config.cache
         cache = CacheConfig(max_entries=kept.size, ttl_ns=round(kept.ttl_s * 1e9), allow_ttl_ns=round(kept.allow_ttl_s * 1e9))
         settings = SnapshotSettings(config.entrypoint, identity_settings(config), cache, self._sender)
-        self._builder = SnapshotBuilder(settings, time_ns)
+        self._builder = SnapshotBuilder(settings)
         self._pdp = PDP()
+        self._activated_ns = 0
+        self._shadowing: Shadowing | None = None
+        self._shadowed = dict.fromkeys(RESULTS, 0)
         self._health = HealthRegistry()
         self._checks = CheckCounters()
         self._lag = LoopLag()
         self._servers: list[GrpcServer] = []
         self._waiting = None if self._sender is None else WaitingChecks(self._pdp, self._sender)
-        self._service = CheckService(self._pdp, self._checks, self._waiting).service() | self._health.service()
+        self._check_service = CheckService(self._pdp, self._checks, self._waiting)
+        self._service = self._check_service.service() | self._health.service()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -100,7 +107,10 @@ class Decider:
 
     def commit(self, snapshot: Snapshot) -> None:
         """Make a snapshot the one that decides."""
+        if self._shadowing is not None:
+            self._shadowing.supersede()
         self._pdp.activate(snapshot)
+        self._activated_ns = time_ns()
         for name in (OVERALL, AUTHORIZATION):
             self._health.set(name, HealthStatus.SERVING)
         if self._sender is None and HTTP_SEND in snapshot.entry.reads.nondeterministic:
@@ -109,6 +119,37 @@ class Decider:
     async def activate(self, compiled: Compiled) -> None:
         """Make a compiled policy the one that decides; raises AuthzError and changes nothing if it cannot."""
         self.commit(await self.prepare(compiled))
+
+    async def rehearse(self, snapshot: Snapshot, settings: CanarySettings) -> RehearsalReport:
+        """Let a snapshot shadow live checks until enough were compared or the time is over; return what was seen, maybe nothing.
+
+        Raises RehearsalError if another policy was committed, or another rehearsal begun, meanwhile. When it returns, raises or is
+        cancelled, the snapshot is held by nobody here: whoever built it may commit it, or forget it.
+        """
+        if self._shadowing is not None:
+            self._shadowing.supersede()
+        if self._pdp.snapshot is None:
+            return RehearsalReport(is_first=True)
+        shadowing = self._shadowing = Shadowing(Shadow(snapshot), settings.checks)
+        del snapshot  # a task that is cancelled and its traceback keep what this frame holds until a collection
+        self._check_service.shadow(shadowing.offer)
+        try:
+            await asyncio.wait((shadowing.is_over,), timeout=settings.seconds)
+        finally:
+            report = shadowing.close()
+            for result, count in report.results.items():
+                self._shadowed[result] += count
+            if self._shadowing is shadowing:
+                self._check_service.shadow(None)
+                self._shadowing = None
+        if shadowing.is_superseded:
+            raise superseded()
+        return report
+
+    def conclude_rehearsal(self) -> None:
+        """Let the rehearsal that is under way, if one is, return with what it has seen."""
+        if self._shadowing is not None:
+            self._shadowing.conclude()
 
     async def listen(self, addresses: Sequence[Address]) -> tuple[Address, ...]:
         """Bind the addresses and answer checks on them; return them with their real ports. Raises AddressError."""
@@ -135,7 +176,14 @@ class Decider:
         snapshot, sends = self._pdp.snapshot, SendCounters() if self._sender is None else self._sender.counters
         cache = None if snapshot is None else snapshot.cache
         evictions = 0 if cache is None else cache.evictions
-        counts = Counts.of(self._checks, sends, self._lag.histogram, cache_evictions=evictions, log_lines_dropped=self._log_writer.dropped)
+        counts = Counts.of(
+            self._checks,
+            sends,
+            self._lag.histogram,
+            canary=self._canary_counts(),
+            cache_evictions=evictions,
+            log_lines_dropped=self._log_writer.dropped,
+        )
         state = State(
             in_flight=sum(server.in_flight for server in self._servers),
             open_connections=sum(server.open_connections for server in self._servers),
@@ -144,14 +192,18 @@ class Decider:
             send_cache_bytes=0 if self._sender is None else self._sender.cache.used_bytes,
             cache_entries=0 if cache is None else len(cache),
         )
-        policy = None if snapshot is None else _active(snapshot)
+        policy = None if snapshot is None else _active(snapshot, self._activated_ns)
         return Stats(os.getpid(), counts, state, policy, _cpu_s(), _resident_bytes())
 
+    def _canary_counts(self) -> dict[str, int]:
+        now = {} if self._shadowing is None else self._shadowing.results
+        return {result: count + now.get(result, 0) for result, count in self._shadowed.items()}
 
-def _active(snapshot: Snapshot) -> ActivePolicy:
+
+def _active(snapshot: Snapshot, activated_ns: int) -> ActivePolicy:
     table = snapshot.table
     return ActivePolicy(
-        snapshot.revision, snapshot.entrypoint, table.rows, table.columns, snapshot.activated_ns, is_cached=snapshot.cache is not None
+        snapshot.revision, snapshot.entrypoint, table.rows, table.columns, activated_ns, is_cached=snapshot.cache is not None
     )
 
 

@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from time import time_ns
 from typing import Final
 
 import authz.app  # noqa: F401 - everything that a serving process has loaded
@@ -41,7 +40,7 @@ def memory_of(path: Path) -> dict[str, float]:
 
 async def _measure(path: Path) -> dict[str, float]:
     settings = SnapshotSettings(ENTRYPOINT, IdentityConfig(), CacheConfig())
-    pdp, builder = PDP(), SnapshotBuilder(settings, time_ns)
+    pdp, builder = PDP(), SnapshotBuilder(settings)
 
     async def activate(compiled: Compiled) -> None:
         pdp.activate(await builder.build(compiled))

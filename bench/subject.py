@@ -53,7 +53,7 @@ def snapshot(subject: Subject = THREE_RULES, *, is_cached: bool = True) -> Snaps
     """Return the activated form of a policy, with identity as it is by default."""
     policy = rego.compile({subject.policy.name: subject.policy.read_text()}, subject.data, entrypoints=[ENTRYPOINT])
     cache = CacheConfig() if is_cached else CacheConfig(max_entries=0)
-    return Snapshot.build(policy, entrypoint=ENTRYPOINT, revision="bench", activated_ns=time_ns(), identity=IdentityConfig(), cache=cache)
+    return Snapshot.build(policy, entrypoint=ENTRYPOINT, revision="bench", identity=IdentityConfig(), cache=cache)
 
 
 def check_service(subject: Subject = THREE_RULES, *, is_cached: bool = True) -> CheckService:

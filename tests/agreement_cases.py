@@ -47,9 +47,7 @@ class Posed:
 
     def snapshot(self, *, optimize: bool = True) -> Snapshot:
         policy = rego.compile(self.modules, self.data, self.versions, optimize=optimize)
-        return Snapshot.build(
-            policy, entrypoint=self.entrypoint, revision="1", activated_ns=0, identity=IdentityConfig(), cache=CacheConfig()
-        )
+        return Snapshot.build(policy, entrypoint=self.entrypoint, revision="1", identity=IdentityConfig(), cache=CacheConfig())
 
 
 def cases() -> Iterator[Posed]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.config import Config, ConfigError, load_config
+from authz.config import CanarySettings, Config, ConfigError, load_config
 from authz.identity import XfccMode
 from tests.test_layering import REPOSITORY
 
@@ -134,3 +134,37 @@ def _fields(section: msgspec.Struct, prefix: str) -> list[tuple[str, str]]:
         else:
             found.append((f"{prefix}{name}", msgspec.json.encode(value).decode()))
     return found
+
+
+def test_the_docs_name_every_field_of_a_canary_with_its_default() -> None:
+    section = (REPOSITORY / "docs/bundles.md").read_text().partition("\n## Canary\n")[2].partition("\n## ")[0]
+    documented = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]*)` \|", section, re.M))
+    assert documented == dict(_fields(CanarySettings(), ""))
+
+
+@pytest.mark.parametrize(
+    ("canary", "message"),
+    [
+        ({"seconds": 0}, "field `canary.seconds`: expected `float` > 0.0"),
+        ({"seconds": 3601}, "field `canary.seconds`: expected `float` <= 3600.0"),
+        ({"checks": 0}, "field `canary.checks`: expected `int` >= 1"),
+        ({"max_flip_rate": 1.5}, "field `canary.max_flip_rate`: expected `float` <= 1.0"),
+        ({"max_flip_rate": "1%"}, "field `canary.max_flip_rate`: expected `float`, got `str`"),
+        ({"min_checks": -1}, "field `canary.min_checks`: expected `int` >= 0"),
+        ({"checks": 10, "min_checks": 11}, "field `canary.min_checks`: more than `canary.checks`"),
+        ({"percent": 1}, "unknown field `canary.percent`"),
+    ],
+)
+def test_a_canary_that_cannot_be_is_refused_by_name(tmp_path: Path, canary: dict[str, object], message: str) -> None:
+    file = tmp_path / "authz.json"
+    file.write_bytes(msgspec.json.encode({"canary": canary, "policies": ["p"]}))
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_config(file, {})
+
+
+def test_a_canary_is_off_unless_it_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "authz.yaml"
+    file.write_text("policies: [p]\n")
+    assert load_config(file, {}).canary is None
+    file.write_text("policies: [p]\ncanary: {max_flip_rate: 0.5}\n")
+    assert load_config(file, {}).canary == CanarySettings(max_flip_rate=0.5)

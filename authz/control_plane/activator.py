@@ -19,6 +19,7 @@ from authz.control_plane.contents import Archive, Parts, id_of
 from authz.control_plane.history import Held, History
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed
+from authz.refresh.refresher import Decide
 from authz.services.downloads import Activated, Download, Outcome, Rejected
 from authz.telemetry.counters import ACTIVATED, UNCHANGED, ActivationCounters
 from authz.telemetry.logs import log
@@ -34,12 +35,6 @@ logger = logging.getLogger(__name__)
 Compile: TypeAlias = Callable[[Mapping[str, Parts], Wanted, str | None], Awaitable[CompileResponse]]
 """Compile bundles, unless the digest of all they hold is the one given."""
 
-
-Activate: TypeAlias = Callable[[Compiled], Awaitable[None]]
-"""Decide with a policy; raises AuthzError and changes nothing if that is not possible."""
-
-Approve: TypeAlias = Callable[[Compiled], Awaitable[Failed | None]]
-"""Say what speaks against a policy that compiles, before it decides; asked for news only, never on the way back."""
 
 Adopt: TypeAlias = Callable[[Parts, Activated], None]
 """Hear of a bundle that became active without being what its download was answered with: it had been refused, or is an older one."""
@@ -65,8 +60,7 @@ class Activator:
     def __init__(  # noqa: PLR0913 - its collaborators
         self,
         compile: Compile,
-        activate: Activate,
-        approve: Approve,
+        decide: Decide,
         history: History,
         counters: ActivationCounters,
         now_ns: Callable[[], int],
@@ -77,8 +71,7 @@ class Activator:
         self.history = history
         self.wanted = Wanted()
         self._compile = compile
-        self._activate = activate
-        self._approve = approve
+        self._decide = decide
         self._counters = counters
         self._now_ns = now_ns
         self._adopt = adopt
@@ -252,12 +245,12 @@ class Activator:
 
     async def _compiled(self, contents: Mapping[str, Parts], wanted: Wanted) -> CompileResponse:
         response = await self._compile(contents, wanted, self._digest)
-        failed = await self._approve(response) if isinstance(response, Compiled) and self.version is not None else None
+        failed = await self._decide.approve(response) if isinstance(response, Compiled) and self.version is not None else None
         return response if failed is None else failed
 
     async def _swap(self, contents: Mapping[str, Parts], compiled: Compiled) -> None:
         """Make a policy decide. Raises AuthzError."""
-        await self._activate(compiled)
+        await self._decide.activate(compiled)
         self.active, self._digest, self.version = contents, compiled.digest, id_of(contents)
         self._counters.count(ACTIVATED)
         log(logger, "info", "policy activated", source=", ".join(sorted(contents)), revision=compiled.revision, version=self.version)

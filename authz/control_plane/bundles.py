@@ -14,7 +14,7 @@ from pathlib import Path
 from time import time_ns
 from typing import Final
 
-from authz.control_plane.activator import PINNED, Activate, Activator, Approve
+from authz.control_plane.activator import PINNED, Activator
 from authz.control_plane.compiling import CompileSettings, Wanted, compile_bundles
 from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
@@ -22,6 +22,7 @@ from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import Compiled, CompileResponse
+from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.refresh.version_store import StoreError, VersionStore
 from authz.services.downloads import Activated, BundleState
@@ -54,14 +55,6 @@ class BundleSettings:
     keep_versions: int = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Decide:
-    """What decides with policies. `approve` says what speaks against one before it does."""
-
-    activate: Activate
-    approve: Approve
-
-
 class BundlePolicies:
     """The policy that the bundles of a control plane are."""
 
@@ -81,8 +74,8 @@ class BundlePolicies:
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
-        self.activator = Activator(self._compile, self._activate, decide.approve, history, counters, time_ns, self._adopted)
         self._decide = decide
+        self.activator = Activator(self._compile, Decide(self._activate, decide.approve), history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self.activator.deliver, self._on_state, environment)
 
     @asynccontextmanager

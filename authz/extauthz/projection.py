@@ -57,6 +57,12 @@ class Projection:
             view.check_body()
         return tuple([get(view) for get in self._getters])
 
+    def caller(self, request: CheckRequest) -> str:
+        """Return who is calling, for people: the SPIFFE ID that a policy would be shown, else the peer's name; empty if unknown."""
+        view = RequestView(request, self._identities)
+        spiffe_id = view.identity().get("spiffe_id")
+        return spiffe_id if isinstance(spiffe_id, str) else request.attributes.source.principal
+
     def document(self, leaves: Leaves) -> Object:
         """Return the input document: what was read, where it belongs. Objects on the way to a leaf are always there."""
         if self._branch is None:

@@ -35,7 +35,6 @@ class Snapshot:
     projection: Projection
     answers: Answers
     cache: DecisionCache | None
-    activated_ns: int
 
     @classmethod
     def build(  # noqa: PLR0913 - the parts of a snapshot are what it is made from
@@ -44,7 +43,6 @@ class Snapshot:
         *,
         entrypoint: str,
         revision: str,
-        activated_ns: int,
         identity: IdentityConfig | None = None,
         cache: CacheConfig | None = None,
         input: InputConfig | None = None,
@@ -71,7 +69,6 @@ class Snapshot:
             projection=projection,
             answers=Answers(),
             cache=DecisionCache(limits) if cacheable else None,
-            activated_ns=activated_ns,
         )
 
     @property

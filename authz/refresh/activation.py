@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,9 +31,8 @@ class SnapshotSettings:
 class SnapshotBuilder:
     """Builds snapshots of compiled policies."""
 
-    def __init__(self, settings: SnapshotSettings, now_ns: Callable[[], int]) -> None:
+    def __init__(self, settings: SnapshotSettings) -> None:
         self._settings = settings
-        self._now_ns = now_ns
 
     async def build(self, compiled: Compiled) -> Snapshot:
         """Return the snapshot, built in another thread; raises AuthzError."""
@@ -47,7 +46,6 @@ class SnapshotBuilder:
                 policy,
                 entrypoint=settings.entrypoint,
                 revision=compiled.revision,
-                activated_ns=self._now_ns(),
                 identity=settings.identity,
                 cache=settings.cache,
                 responses=settings.responses,

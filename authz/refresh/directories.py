@@ -14,7 +14,7 @@ from authz.errors import AuthzError
 from authz.refresh.compiler_process import compile_in_process
 from authz.refresh.files import fingerprint
 from authz.refresh.messages import CompileRequest, CompileResponse, Paths
-from authz.refresh.refresher import Activate, Refresher
+from authz.refresh.refresher import Decide, Refresher
 from authz.refresh.status import RefreshStatus
 from authz.telemetry.counters import ActivationCounters
 from authz.telemetry.tasks import beside
@@ -48,9 +48,9 @@ class DirectorySettings:
 class DirectoryPolicies:
     """The policy that directories are."""
 
-    def __init__(self, settings: DirectorySettings, activate: Activate, counters: ActivationCounters) -> None:
+    def __init__(self, settings: DirectorySettings, decide: Decide, counters: ActivationCounters) -> None:
         self._settings = settings
-        self._refresher = Refresher(", ".join(settings.paths), self._compile, activate, counters, time_ns)
+        self._refresher = Refresher(", ".join(settings.paths), self._compile, decide, counters, time_ns)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

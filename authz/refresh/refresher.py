@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from authz.errors import AuthzError, ErrorCode
@@ -29,7 +29,22 @@ LONGEST_RETRY_S: Final = 600.0
 no edit comes to say that it is over. A policy that is wrong costs a compile in ten minutes."""
 
 Activate: TypeAlias = Callable[[Compiled], Awaitable[None]]
-"""Make the policy the one that decides, or raise and change nothing."""
+"""Decide with a policy; raises AuthzError and changes nothing if that is not possible."""
+
+Approve: TypeAlias = Callable[[Compiled], Awaitable[Failed | None]]
+"""Say what speaks against a policy that compiles, before it decides in the place of another one. Raises AuthzError."""
+
+
+async def approved(_compiled: Compiled) -> None:
+    """Have nothing against any policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Whoever decides with policies, for those who bring them."""
+
+    activate: Activate
+    approve: Approve = approved
 
 
 class Refresher:
@@ -39,7 +54,7 @@ class Refresher:
         self,
         name: str,
         compile: Compile,
-        activate: Activate,
+        decide: Decide,
         counters: ActivationCounters,
         now_ns: Callable[[], int],
         *,
@@ -47,7 +62,7 @@ class Refresher:
     ) -> None:
         self.status = RefreshStatus(name)
         self._compile = compile
-        self._activate = activate
+        self._decide = decide
         self._counters = counters
         self._now_ns = now_ns
         self._is_wanted = asyncio.Event()
@@ -82,7 +97,9 @@ class Refresher:
         try:
             response = await self._compile(self.status.digest)
             if isinstance(response, Compiled):
-                await self._activate(response)
+                response = (await self._refusal(response)) or response
+            if isinstance(response, Compiled):
+                await self._decide.activate(response)
         except AuthzError as error:
             response = Failed(ErrorCode.ACTIVATION, str(error), error.help)
         except Exception as error:  # one of the two places that catch everything: a refresh never ends the service
@@ -90,6 +107,10 @@ class Refresher:
             response = Failed(ErrorCode.ACTIVATION, f"{type(error).__name__}: {error}")
         self._record(response)
         return self.status
+
+    async def _refusal(self, compiled: Compiled) -> Failed | None:
+        """Return what speaks against a policy; the first one has nothing to be compared with."""
+        return None if self.status.revision is None else await self._decide.approve(compiled)
 
     def _record(self, response: CompileResponse) -> None:
         now_ns = self._now_ns()

@@ -153,13 +153,20 @@ class VersionStore:
             raise _failed(self._versions, error) from error
 
     def _read(self, name: str) -> Version | None:
-        path = self._versions / name
         try:
-            with open(path, "rb") as file:
-                record = msgspec.json.decode(file.read(MAX_VERSION_BYTES), type=_Record)
+            return self._whole(name)
+        except OSError:
+            return None
+
+    def _whole(self, name: str) -> Version | None:
+        """Return a version, None if its file is not whole; raises OSError if that cannot be told."""
+        with open(self._versions / name, "rb") as file:
+            content = file.read(MAX_VERSION_BYTES)
+        try:
+            record = msgspec.json.decode(content, type=_Record)
             text = bytes(record.version)
             return msgspec.json.decode(text, type=Version) if _digest(text) == record.sha256 else None
-        except (OSError, msgspec.MsgspecError):
+        except msgspec.MsgspecError:
             return None
 
     def _prune(self) -> None:
@@ -169,7 +176,8 @@ class VersionStore:
         old = [name for name in names[: -self._keep] if _id(name) != pinned]
         for name in old:
             (self._versions / name).unlink()
-        kept = {digest for version in self.versions() for digest in _digests(version)}
+        left = [self._whole(name) for name in self._names()]  # of one that cannot be read just now, the blobs are not dropped
+        kept = {digest for version in left if version is not None for digest in _digests(version)}
         _unlink(self._blobs, (name for name in os.listdir(self._blobs) if name not in kept))
         _unlink(self._versions, (name for name in os.listdir(self._versions) if name.endswith(_TEMPORARY)))
 

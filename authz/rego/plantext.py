@@ -137,7 +137,8 @@ def _atom(atom: p.Atom) -> str:
 
 def table_text(table: Table) -> str:
     """Return a table: what it looks up, how its rows are filed, and the rows with their cells."""
-    counts = f"{len(table.rows)} rows, {len(table.filings)} columns, {len(table.spaces)} spaces, {len(table.residuals)} residuals"
+    filed = "a tree" if table.tree is not None else f"{len(table.spaces)} spaces"
+    counts = f"{len(table.rows)} rows, {len(table.filings)} columns, {filed}, {len(table.residuals)} residuals"
     lines = [f"table {'.'.join(table.path)}: {counts}", *(f"  note {note}" for note in table.notes)]
     for filing in table.filings.values():
         lines.append(f"  column {column_text(filing.dimension.column)}: {' '.join(filter(None, filing.dimension.kind))}")

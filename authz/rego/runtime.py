@@ -366,5 +366,5 @@ EXPORTED: Final[dict[str, Any]] = {
     "ONCE": (None,), "Object": Object, "Set": Set, "TRUE": TRUE, "conflict": conflict, "document": document, "get": get,
     "get_data": get_data, "grown": grown, "items": items, "key_text": str, "keys_of": keys_of, "overridden": overridden, "plant": plant,
     "put": put, "reserve": reserve, "replaced": replaced, "scope": scope, "spend": spend, "values_of": values_of,
-    "dict": dict, "int": int, "len": len, "list": list, "set": set, "sorted": sorted, "tuple": tuple, "__builtins__": {},
+    "dict": dict, "int": int, "len": len, "list": list, "set": set, "sorted": sorted, "str": str, "tuple": tuple, "__builtins__": {},
 }  # fmt: skip

@@ -11,18 +11,19 @@ from collections.abc import Callable
 
 from authz.rego import plan as p
 from authz.rego.blocks import BlockWriter
-from authz.rego.lower import ROOT_CONTEXT
+from authz.rego.columncode import ColumnWriter
 from authz.rego.program import Kind
-from authz.rego.tables.columns import CallColumn, Column, InputColumn, KeyColumn, Operand, ParamColumn, SizeColumn, StepColumn
 from authz.rego.tables.dimensions import CLASS, Dimension
+from authz.rego.tables.small import End, Tree
 from authz.rego.tables.spaces import Space
-from authz.rego.tables.table import EXACT, HIT, Table, single_constant
+from authz.rego.tables.table import EXACT, HIT, Table, is_constant
+from authz.rego.treecode import TreeWriter
 
 
 class TableWriter:
     """Writes the body of one table's function. `codes` names a module-level tuple with the functions of its residuals.
 
-    INVARIANT: `columns`, `components` hold the names of what is computed at the outermost depth, or at the present one.
+    INVARIANT: `components` holds the names of what is computed at the outermost depth, or at the present one.
     """
 
     def __init__(self, writer: BlockWriter, plan: p.RulePlan, table: Table, codes: str) -> None:
@@ -30,23 +31,25 @@ class TableWriter:
         self.plan = plan
         self.table = table
         self.codes = codes
-        self.columns: dict[Column, str] = {}
+        self.columns = ColumnWriter(writer)
         self.components: dict[int, str] = {}
-        self._names: dict[int, str] = {}
-        self.is_single = plan.kind in {Kind.COMPLETE, Kind.FUNCTION} and single_constant(plan)
+        self.is_single = is_constant(plan)
 
     @property
     def decides(self) -> bool:
         """Tell whether to find a row is to have decided."""
-        return self.table.only_hits and not self.table.always
+        tree = self.table.tree
+        return (self.table.only_hits and not self.table.always) if tree is None else End.WAITS not in tree.ends
 
     # Finding rows
 
     def lookup(self) -> None:
         """Write statements that leave the candidate rows in `m`, in ascending order; or that return, if what they are decides."""
         writer = self.writer
+        if self.table.tree is not None:
+            return self._tree(self.table.tree)
         if not self.decides:
-            writer.line(f"m = {self._table(self.table.always)}" if self.table.always else "m = ()")
+            writer.line(f"m = {self.columns.table(self.table.always)}" if self.table.always else "m = ()")
         uses = Counter(number for space in self.table.spaces for number in space.others)
         for space in self.table.spaces:
             for number in space.singles:
@@ -57,16 +60,51 @@ class TableWriter:
         for space in self.table.spaces:
             self._space(space)
         if self.decides:
-            return
+            return None
         if self.table.repeats:
             writer.line("if m: m = sorted(set(m))")
         elif len(self.table.spaces) + bool(self.table.always) > 1:
             writer.line("if m: m = sorted(m)")
+        return None
+
+    def _tree(self, tree: Tree) -> None:
+        """Write the tests of a tree; those that wait are put in order."""
+        waiting: list[int] = []
+
+        def ended(number: int) -> None:
+            if tree.ends[number] is End.WAITS:
+                waiting.append(number)
+                self.writer.line(f"m += ({number}, )")
+            else:
+                self._take(number)
+
+        if not self.decides:
+            self.writer.line("m = ()")
+        tests = TreeWriter(self.columns, tree, ended)
+        tests.stages()
+        if waiting and not (tests.is_in_order and sorted(waiting) == waiting):
+            self.writer.line(f"if m: m = sorted({'set(m)' if tests.repeats else 'm'})")
+
+    def _take(self, number: int) -> None:
+        """Write statements that return a row's value, if it has one."""
+        code, values = self.table.codes[number], self.table.values[number]
+        if code == EXACT:
+            assert values is not None
+            return self.writer.line(f"return {self.writer.constant(values[-1])}")
+        handed = "None" if values is None else self.columns.table(values)
+        name, params = self.writer.temporary(), "".join(f", a{index}" for index in range(self.plan.arity))
+        self.writer.line(f"{name} = d{self.plan.number}_{code}(c, {handed}{params})")
+        return self.writer.line(f"if {name} is not None: return {name}")
 
     def _space(self, space: Space) -> None:
-        writer, depth = self.writer, self.writer.depth
-        kept = dict(self.columns), dict(self.components), dict(writer.prefixes)
-        found = self._table(space.root)
+        kept = dict(self.components)
+        with self.columns.inner():
+            self._inside(space)
+        self.components = kept
+
+    def _inside(self, space: Space) -> None:
+        writer = self.writer
+        found = self.columns.table(space.root)
         if space.singles:
             names = [self._component(number) for number in space.singles]
             key = names[0] if len(names) == 1 else f"({', '.join(names)})"
@@ -82,8 +120,6 @@ class TableWriter:
             if place + 1 < len(names):
                 found = self._below(found)
         self._bucket(found)
-        writer.depth = depth
-        self.columns, self.components, writer.prefixes = kept
 
     def _below(self, found: str) -> str:
         """Write the way into a level of dictionaries; return the name that holds it."""
@@ -107,11 +143,6 @@ class TableWriter:
         writer.line(f"    if {bucket} is {HIT}: return {self._first_value()}")
         writer.line(f"    m += {bucket}")
 
-    def _table(self, content: object) -> str:
-        if id(content) not in self._names:
-            self._names[id(content)] = self.writer.unit.pool.table(content)
-        return self._names[id(content)]
-
     # Columns
 
     def _component(self, number: int) -> str:
@@ -120,7 +151,7 @@ class TableWriter:
         if known is not None:
             return known
         filing = self.table.filings[number]
-        value = self._column(filing.dimension.column)
+        value = self.columns.column(filing.dimension.column)
         self.components[number] = name = self._selected(filing.dimension, filing.index, value)
         return name
 
@@ -129,61 +160,10 @@ class TableWriter:
             return value
         name = self.writer.temporary()
         if dimension.kind == CLASS:
-            self.writer.line(f"{name} = {self._table(index.classes)}.get({value}, 0)")  # type: ignore[attr-defined]
+            self.writer.line(f"{name} = {self.columns.table(index.classes)}.get({value}, 0)")  # type: ignore[attr-defined]
         else:
-            self.writer.line(f"{name} = {self._table(index)}.select({value})")
+            self.writer.line(f"{name} = {self.columns.table(index)}.select({value})")
         return name
-
-    def _column(self, column: Column) -> str:
-        """Write the column's value, once; return the name that holds it (None where it is absent)."""
-        known = self.columns.get(column)
-        if known is not None:
-            return known
-        writer = self.writer
-        match column:
-            case InputColumn(path):
-                name = writer.input_path(ROOT_CONTEXT, tuple(p.Const(step) for step in path))
-            case ParamColumn(index):
-                name = f"a{index}"
-            case StepColumn():
-                name = self._step(column)
-            case SizeColumn(base, kind):
-                source, name = self._column(base), writer.temporary()
-                writer.line(f"{name} = len({source}) if {source}.__class__ is {'tuple' if kind == 'array' else 'Object'} else None")
-            case KeyColumn(base):
-                source, name = self._column(base), writer.temporary()
-                writer.line(f"{name} = key_text({source}) if {source}.__class__ is int else {source}")
-            case CallColumn():
-                name = self._call(column)
-        self.columns[column] = name
-        return name
-
-    def _step(self, column: StepColumn) -> str:
-        writer = self.writer
-        base, key = self._operand(column.base), column.key
-        if isinstance(key, p.Const) and not column.is_data:
-            name = writer.temporary()
-            writer.line(f"{name} = {writer.lookup(base, key)}")
-            return name
-        found = self._operand(key)
-        name = writer.temporary()
-        text = f"get_data({base}, ({found}, ))" if column.is_data else f"get({base}, {found})"
-        writer.line(f"{name} = {text}" + ("" if isinstance(key, p.Const) else f" if {found} is not None else None"))
-        return name
-
-    def _call(self, column: CallColumn) -> str:
-        operands = [arg if isinstance(arg, p.Const) else p.Local(self._column(arg)) for arg in column.args]
-        needed = [operand.name for operand in operands if isinstance(operand, p.Local)]
-        writer, name = self.writer, self.writer.temporary()
-        writer.line(f"{name} = None")
-        writer.line(f"if {' and '.join(f'{operand} is not None' for operand in needed)}:")
-        writer.depth += 1
-        writer.assign(name, p.CallBuiltin(ROOT_CONTEXT, column.name, tuple(operands)))
-        writer.depth -= 1
-        return name
-
-    def _operand(self, operand: Operand) -> str:
-        return self.writer.constant(operand.value) if isinstance(operand, p.Const) else self._column(operand)
 
     # Running rows
 
@@ -191,7 +171,7 @@ class TableWriter:
         """Write statements that return the joint value of the candidate rows of a complete rule or a function."""
         self.lookup()
         writer = self.writer
-        if self.is_single:
+        if self.is_single or self.decides:
             return self._first()
         writer.line("v = None")
         in_chains = any(definition.orelse is not None for definition in self.plan.definitions)
@@ -200,12 +180,12 @@ class TableWriter:
         self._each_row()
         if in_chains:
             # The first body of an `else` chain that has a value is the only one.
-            writer.line(f"chain, position = {self._table(self.table.places)}[n]")
+            writer.line(f"chain, position = {self.columns.table(self.table.places)}[n]")
             writer.line("if chain == done and position != at: continue")
         self._run("w", lambda row: f"{row}[-1]")
         if in_chains:
             writer.line("if w is not None: done, at = chain, position")
-        writer.join("function" if self.plan.kind is Kind.FUNCTION else "complete", f"{self._table(self.table.locations)}[n]")
+        writer.join("function" if self.plan.kind is Kind.FUNCTION else "complete", f"{self.columns.table(self.table.locations)}[n]")
         writer.depth = 1
         return writer.line("return v")
 
@@ -236,7 +216,7 @@ class TableWriter:
             if self.plan.kind is Kind.SET:
                 writer.line(f"else: out.add({values}[n][-2])")
             else:
-                writer.line(f"else: put(out, {values}[n][0], {values}[n][-1], {self._table(self.table.locations)}[n])")
+                writer.line(f"else: put(out, {values}[n][0], {values}[n][-1], {self.columns.table(self.table.locations)}[n])")
         else:
             writer.line(f"{self.codes}[{self._codes()}[n]]({arguments})")
         writer.depth = 1
@@ -257,7 +237,7 @@ class TableWriter:
         writer.line(f"{name} = {call}" + (f" if i >= 0 else {exact(f'{self._values()}[n]')}" if EXACT in self.table.codes else ""))
 
     def _codes(self) -> str:
-        return self._table(self.table.codes)
+        return self.columns.table(self.table.codes)
 
     def _values(self) -> str:
-        return self._table(self.table.values)
+        return self.columns.table(self.table.values)

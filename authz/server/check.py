@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Generator
 from time import monotonic_ns, time_ns
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeAlias
 
 from authz.errors import Reason
 from authz.extauthz import Refusal, deny
@@ -19,6 +19,9 @@ from authz.server.waiting_checks import WaitingChecks
 from authz.telemetry.counters import CheckCounters
 from authz.telemetry.logs import log
 from authz.telemetry.repeats import RepeatFilter
+
+Offer: TypeAlias = Callable[[bytes, int, Decision | None], None]
+"""Is told of every check: its bytes, the time at which it was decided, the decision; None for one that has to wait for it."""
 
 AUTHORIZATION: Final = "envoy.service.auth.v3.Authorization"
 CHECK_METHOD: Final = f"/{AUTHORIZATION}/Check"
@@ -30,6 +33,25 @@ _WORTH_A_LINE: Final = frozenset({Reason.EVAL_ERROR, Reason.BAD_DECISION, Reason
 
 # Encoded beforehand: what brings us here may be that there is no memory left.
 _LAST_RESORT: Final = Decision(deny(Refusal(500), message=Reason.INTERNAL_ERROR.value), False, Reason.INTERNAL_ERROR)
+
+
+class Decide(Protocol):
+    """`PDP.decide`, or one that also tells of it."""
+
+    def __call__(self, request: bytes, now_ns: int, *, deadline_passed: bool) -> Decision: ...
+
+
+def _telling(decide: Decide, offer: Offer) -> Decide:
+    def decide_and_tell(request: bytes, now_ns: int, *, deadline_passed: bool) -> Decision:
+        try:
+            decision = decide(request, now_ns, deadline_passed=deadline_passed)
+        except Suspended:
+            offer(request, now_ns, None)
+            raise
+        offer(request, now_ns, decision)
+        return decision
+
+    return decide_and_tell
 
 
 class CheckService:
@@ -45,7 +67,7 @@ class CheckService:
         monotonic_ns: Callable[[], int] = monotonic_ns,
     ) -> None:
         self._pdp = pdp
-        self._decide = pdp.decide
+        self._decide: Decide = pdp.decide
         self._observe = counters.observe
         self._waiting = waiting
         self._now_ns = now_ns
@@ -55,6 +77,10 @@ class CheckService:
     def service(self) -> Service:
         """Return the gRPC service to be served."""
         return Service(unary={CHECK_METHOD: self.check})
+
+    def shadow(self, offer: Offer | None) -> None:
+        """Tell somebody of every check from now on, or nobody. A function that is exchanged costs nothing while there is nobody."""
+        self._decide = self._pdp.decide if offer is None else _telling(self._pdp.decide, offer)
 
     def check(self, request: bytes, call: Call) -> bytes | Awaitable[bytes]:
         """Return the encoded CheckResponse, or what to wait for where the policy asks others. Never raises, nor does the waiting.

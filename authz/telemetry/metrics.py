@@ -120,6 +120,8 @@ def _check_families(counts: Counts) -> Iterator[Metric]:
     for reason, count in counts.by_reason.items():
         decisions.add_metric(["allow" if reason == Reason.ALLOWED.value else "deny", reason], count)
     yield decisions
+    help = "Checks that a new policy was to shadow before it decides, by what became of them."
+    yield _counters("authz_canary_checks", help, "result", counts.canary)
     yield _counters("authz_decision_cache_lookups", "Answered checks by what the decision cache did.", "result", counts.by_cache)
 
 

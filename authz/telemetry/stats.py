@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from authz.errors import Reason
+from authz.pdp.rehearsal import RESULTS
 from authz.telemetry.counters import CACHE_RESULTS, SEND_CACHE_RESULTS, SEND_OUTCOMES, CheckCounters, SendCounters
 from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, SEND_BUCKETS_S, Histogram
 
@@ -50,11 +51,21 @@ class Counts(msgspec.Struct, frozen=True):
     sends_by_outcome: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(SEND_OUTCOMES))
     sends_by_cache: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(SEND_CACHE_RESULTS))
     lag: HistogramStats = _none_of(LAG_BUCKETS_S)
+    canary: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(RESULTS))
     cache_evictions: int = 0
     log_lines_dropped: int = 0
 
     @classmethod
-    def of(cls, checks: CheckCounters, sends: SendCounters, lag: Histogram, *, cache_evictions: int, log_lines_dropped: int) -> Counts:
+    def of(  # noqa: PLR0913 - whoever counts
+        cls,
+        checks: CheckCounters,
+        sends: SendCounters,
+        lag: Histogram,
+        *,
+        canary: Mapping[str, int] | None = None,
+        cache_evictions: int,
+        log_lines_dropped: int,
+    ) -> Counts:
         return cls(
             HistogramStats.of(checks.latency),
             {reason.value: count for reason, count in checks.by_reason.items()},
@@ -63,6 +74,7 @@ class Counts(msgspec.Struct, frozen=True):
             dict(sends.by_outcome),
             dict(sends.by_cache),
             HistogramStats.of(lag),
+            dict(canary or _zeros(RESULTS)),
             cache_evictions,
             log_lines_dropped,
         )

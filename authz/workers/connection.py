@@ -11,7 +11,7 @@ import sys
 from asyncio import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,6 +38,14 @@ class WorkerError(AuthzError):
     code = ErrorCode.ACTIVATION
 
 
+_Key: TypeAlias = tuple[type[Any], int | None]
+
+
+def _key(kind: type[Any], message: ToWorker | FromWorker) -> _Key:
+    """Return what an answer is known by: an answer about a swap that nobody wants any more may still be on its way."""
+    return kind, getattr(message, "swap", None)
+
+
 class Connection:
     """A worker. `stats` is what it said last, `heard_at` when it said anything (the loop's time)."""
 
@@ -48,7 +56,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._question = 0
-        self._waiting: dict[type[Any], list[asyncio.Future[Any]]] = {}
+        self._waiting: dict[_Key, list[asyncio.Future[Any]]] = {}
         self._ended = asyncio.Event()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._wait())]
 
@@ -84,9 +92,9 @@ class Connection:
             self._writer.write(blob)
 
     async def request(self, message: ToWorker, kind: type[T], blob: bytes = b"", longest_s: float = ANSWER_S) -> T:
-        """Say something and return the answer: the next message of a kind. Raises WorkerError."""
+        """Say something and return the answer: the next message of a kind, about the same swap. Raises WorkerError."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(kind, [])
+        waiting = self._waiting.setdefault(_key(kind, message), [])
         waiting.append(future)
         try:
             if self._ended.is_set():
@@ -127,7 +135,7 @@ class Connection:
         self.heard_at = asyncio.get_running_loop().time()
         if isinstance(message, Told):
             self.stats = message.stats
-        for future in self._waiting.pop(type(message), ()):
+        for future in self._waiting.pop(_key(type(message), message), ()):
             if not future.done():
                 future.set_result(message)
 

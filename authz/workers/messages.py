@@ -10,7 +10,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from authz.config import Config
+from authz.config import CanarySettings, Config
+from authz.pdp import RehearsalReport
 from authz.telemetry.stats import Stats
 
 HEADER: Final = struct.Struct(">IQ")
@@ -46,7 +47,20 @@ class Commit(msgspec.Struct, frozen=True, tag="commit"):
 
 
 class Discard(msgspec.Struct, frozen=True, tag="discard"):
-    """Forget what was prepared: another worker could not."""
+    """Forget what was prepared for this swap, or is being prepared or rehearsed: it will not be committed."""
+
+    swap: int
+
+
+class Rehearse(msgspec.Struct, frozen=True, tag="rehearse"):
+    """Let the policy that was prepared for this swap shadow live checks."""
+
+    swap: int
+    settings: CanarySettings
+
+
+class Conclude(msgspec.Struct, frozen=True, tag="conclude"):
+    """End the rehearsal that is under way and report: another worker has seen its part of the checks."""
 
     swap: int
 
@@ -81,6 +95,13 @@ class Committed(msgspec.Struct, frozen=True, tag="committed"):
     swap: int
 
 
+class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
+    """The rehearsal is over; no report if it was ended before its time."""
+
+    swap: int
+    report: RehearsalReport | None
+
+
 class Listening(msgspec.Struct, frozen=True, tag="listening"):
     """Checks are answered."""
 
@@ -92,8 +113,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     stats: Stats
 
 
-ToWorker: TypeAlias = Setup | Prepare | Commit | Discard | Listen | Tell | Drain
-FromWorker: TypeAlias = Prepared | Committed | Listening | Told
+ToWorker: TypeAlias = Setup | Prepare | Rehearse | Conclude | Commit | Discard | Listen | Tell | Drain
+FromWorker: TypeAlias = Prepared | Rehearsed | Committed | Listening | Told
 
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)

@@ -12,15 +12,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from authz.config import Config
+from authz.config import CanarySettings, Config
 from authz.errors import AuthzError, ErrorCode
+from authz.pdp import RehearsalError, RehearsalReport, superseded, verdict
 from authz.refresh.messages import Compiled
 from authz.server import Address
 from authz.server.address import BoundSocket, bind_shared
+from authz.server.shadowing import log_rehearsal
 from authz.telemetry.logs import log, telling_of_death
 from authz.telemetry.stats import Counts, Stats, total
 from authz.workers.connection import START_S, Connection, WorkerError
 from authz.workers.messages import Commit, Committed, Discard, Drain, Listen, Listening, Prepare, Prepared, Setup, Socket
+from authz.workers.rehearsal import Rehearsal
 
 PULSE_S: Final = 1.0
 """How often a worker is asked for its stats, which also tells that it lives."""
@@ -53,6 +56,7 @@ class Pool:
         self._bound: list[list[BoundSocket]] = []
         self._workers: dict[int, Connection] = {}
         self._current: Compiled | None = None
+        self._rehearsal: Rehearsal | None = None
         self._swap = 0
         self._is_listening = False
         self._is_draining = False
@@ -93,19 +97,68 @@ class Pool:
     async def activate(self, compiled: Compiled) -> None:
         """Make all workers decide with a policy; raises ActivationError, and none of them does, if one cannot."""
         async with self._changing:
-            self._swap += 1
-            workers = list(self._workers.values())
-            answers = await asyncio.gather(*(_prepare(worker, self._swap, compiled) for worker in workers))
-            failed = [answer for answer in answers if isinstance(answer, Prepared) and answer.error is not None]
-            if failed or not any(isinstance(answer, Prepared) for answer in answers):
-                for worker in workers:
-                    worker.send(Discard(self._swap))
-                message = failed[0].error if failed else None
-                raise ActivationError(message or "no worker is alive", help=failed[0].help if failed else None)
-            # Those that died meanwhile get it when they are started anew.
-            ready = [worker for worker, answer in zip(workers, answers, strict=True) if isinstance(answer, Prepared)]
+            rehearsed = self._rehearsal if self._rehearsal is not None and self._rehearsal.allows(compiled) else None
+            if rehearsed is None:
+                self._end_rehearsal()
+            swap = self._next_swap() if rehearsed is None else rehearsed.swap
+            ready = await self._prepare_all(swap, compiled, () if rehearsed is None else rehearsed.workers)
+            self._rehearsal = None
             self._current = compiled
-            await asyncio.gather(*(worker.request(Commit(self._swap), Committed) for worker in ready), return_exceptions=True)
+            await asyncio.gather(*(worker.request(Commit(swap), Committed) for worker in ready), return_exceptions=True)
+
+    async def rehearse(self, compiled: Compiled, settings: CanarySettings) -> RehearsalReport:
+        """Let a policy shadow live checks in all workers at once; return what they have seen together.
+
+        What the verdict allows stays prepared, for `activate`. Raises ActivationError, and RehearsalError if another policy is
+        activated or rehearsed meanwhile.
+        """
+        async with self._changing:
+            self._end_rehearsal()
+            if self._current is None:
+                return RehearsalReport(is_first=True)
+            swap = self._next_swap()
+            rehearsal = self._rehearsal = Rehearsal(swap, compiled, await self._prepare_all(swap, compiled))
+        try:
+            report = await rehearsal.run(settings)
+            if self._rehearsal is not rehearsal:
+                raise superseded()
+            if report is None:
+                raise RehearsalError("no worker lived to the end of the rehearsal", help="the log says how they ended")
+            log_rehearsal(logger, compiled.revision, report)
+            rehearsal.is_allowed = verdict(report, settings) is None
+            return report
+        finally:
+            if self._rehearsal is rehearsal and not rehearsal.is_allowed:
+                self._end_rehearsal()
+
+    def _end_rehearsal(self) -> None:
+        if self._rehearsal is not None:
+            self._rehearsal.discard()
+            self._rehearsal = None
+
+    def _next_swap(self) -> int:
+        self._swap += 1
+        return self._swap
+
+    async def _prepare_all(self, swap: int, compiled: Compiled, prepared: Sequence[Connection] = ()) -> list[Connection]:
+        """Have every worker but those that have it build a policy; return those that did, for one may die. Raises ActivationError."""
+        workers = list(self._workers.values())
+        try:
+            asked = [worker for worker in workers if worker not in prepared]
+            answers = await asyncio.gather(*(_prepare(worker, swap, compiled) for worker in asked))
+            failed = [answer for answer in answers if isinstance(answer, Prepared) and answer.error is not None]
+            if failed:
+                raise ActivationError(failed[0].error or "", help=failed[0].help)
+            # Those that died meanwhile get it when they are started anew.
+            lost = {worker for worker, answer in zip(asked, answers, strict=True) if not isinstance(answer, Prepared)}
+            ready = [worker for worker in workers if worker not in lost]
+            if not ready:
+                raise ActivationError("no worker is alive")
+        except BaseException:  # also if whoever wants it is gone
+            for worker in workers:
+                worker.send(Discard(swap))
+            raise
+        return ready
 
     # Serving
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import uvloop
 
+from authz.config import CanarySettings
 from authz.decider import SWITCH_INTERVAL_S, Decider
 from authz.errors import AuthzError
 from authz.pdp import Snapshot
@@ -28,6 +29,7 @@ from authz.workers.messages import (
     HEADER,
     Commit,
     Committed,
+    Conclude,
     Discard,
     Drain,
     FromWorker,
@@ -35,6 +37,8 @@ from authz.workers.messages import (
     Listening,
     Prepare,
     Prepared,
+    Rehearse,
+    Rehearsed,
     Setup,
     Socket,
     Tell,
@@ -85,7 +89,9 @@ class Worker:
         self._channel = channel
         self._decider = decider
         self._sockets = sockets
+        self._wanted_swap: int | None = None
         self._prepared: tuple[int, Snapshot] | None = None
+        self._rehearsing: asyncio.Task[None] | None = None
         self._preparing: set[asyncio.Task[None]] = set()
         self._drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -109,11 +115,18 @@ class Worker:
     def _obey(self, message: ToWorker, blob: bytes) -> None:
         match message:
             case Prepare(swap, revision):
+                self._forget()
+                self._wanted_swap = swap
                 self._begin(self._prepare(swap, Compiled(revision, blob)))
+            case Rehearse(swap, settings):
+                self._rehearsing = self._begin(self._rehearse(swap, settings))
+            case Conclude(swap) if swap == self._wanted_swap:
+                # A turn later: a rehearsal that was ordered in this one has not begun yet.
+                asyncio.get_running_loop().call_soon(self._decider.conclude_rehearsal)
             case Commit(swap):
                 self._commit(swap)
-            case Discard():
-                self._prepared = None
+            case Discard(swap) if swap == self._wanted_swap:
+                self._forget()
             case Listen():
                 self._begin(self._listen())
             case Tell(question):
@@ -121,14 +134,25 @@ class Worker:
             case Drain(grace_s) if not self._drained.done():
                 self._drained.set_result(grace_s)
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _forget(self) -> None:
+        """Let go of what is prepared, or of what will be."""
+        if self._rehearsing is not None and self._wanted_swap is not None:
+            self._rehearsing.cancel()
+            self._rehearsing = None
+            self._channel.send(Rehearsed(self._wanted_swap, None))
+        self._wanted_swap = self._prepared = None
+
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._preparing.add(task)
         task.add_done_callback(self._preparing.discard)
+        return task
 
     async def _prepare(self, swap: int, compiled: Compiled) -> None:
         try:
-            self._prepared = swap, await self._decider.prepare(compiled)
+            snapshot = await self._decider.prepare(compiled)
+            if swap == self._wanted_swap:
+                self._prepared = swap, snapshot
         except AuthzError as error:
             self._channel.send(Prepared(swap, str(error), error.help))
         except Exception as error:
@@ -136,10 +160,18 @@ class Worker:
         else:
             self._channel.send(Prepared(swap))
 
+    async def _rehearse(self, swap: int, settings: CanarySettings) -> None:
+        report = None
+        if self._prepared is not None and self._prepared[0] == swap:
+            report = await self._decider.rehearse(self._prepared[1], settings)
+        self._rehearsing = None
+        self._channel.send(Rehearsed(swap, report))
+
     def _commit(self, swap: int) -> None:
         if self._prepared is not None and self._prepared[0] == swap:
-            self._decider.commit(self._prepared[1])
-            self._prepared = None
+            snapshot = self._prepared[1]
+            self._forget()
+            self._decider.commit(snapshot)
             self._channel.send(Committed(swap))
 
     async def _listen(self) -> None:

@@ -18,6 +18,7 @@ from authz.control_plane.contents import Parts
 from authz.control_plane.history import History
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed, ReadBundle, Unchanged
+from authz.refresh.refresher import Decide
 from authz.services.downloads import Activated, Download, Outcome
 from authz.services.resolution import DownloadSettings
 from authz.services.settings import KeySettings
@@ -110,7 +111,9 @@ class Bench:
         self.cannot_decide: str | None = None
         self.deliveries: list[asyncio.Task[Outcome]] = []
         clock = count(1)
-        self.activator = Activator(self.compile, self.activate, self.approve, history, self.counters, lambda: next(clock), self.adopt)
+        self.activator = Activator(
+            self.compile, Decide(self.activate, self.approve), history, self.counters, lambda: next(clock), self.adopt
+        )
 
     @property
     def deciding(self) -> str | None:

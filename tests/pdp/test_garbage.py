@@ -26,7 +26,6 @@ def active(policy: FakePolicy) -> PDP:
             policy,
             entrypoint="a",
             revision="r",
-            activated_ns=0,
             identity=IdentityConfig(),
             cache=CacheConfig(max_entries=16),
             input=InputConfig(),

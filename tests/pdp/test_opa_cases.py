@@ -45,7 +45,7 @@ def decide(case: Mapping[str, Any]) -> Decision:
         pytest.skip("the compiler is not there")
     policy = rego.compile({"policy.rego": policy_source(case["policy"])})
     pdp = PDP()
-    pdp.activate(Snapshot.build(policy, entrypoint=case.get("path", "envoy/authz/allow"), revision="1", activated_ns=0))
+    pdp.activate(Snapshot.build(policy, entrypoint=case.get("path", "envoy/authz/allow"), revision="1"))
     request = check_request(case["http"], case.get("source"), **case.get("attributes", {}))
     return pdp.decide(request.SerializeToString(), now_ns=1_700_000_000_000_000_000)
 

@@ -26,9 +26,7 @@ POST = mesh_request("POST").SerializeToString()
 def active(policy: FakePolicy, revision: str = "r1", cache: CacheConfig | None = None, input: InputConfig | None = None) -> PDP:
     pdp = PDP()
     pdp.activate(
-        Snapshot.build(
-            policy, entrypoint="envoy/authz/allow", revision=revision, activated_ns=7, identity=IdentityConfig(), cache=cache, input=input
-        )
+        Snapshot.build(policy, entrypoint="envoy/authz/allow", revision=revision, identity=IdentityConfig(), cache=cache, input=input)
     )
     return pdp
 
@@ -228,7 +226,7 @@ def test_numbers_that_are_equal_but_spelled_differently_do_not_share_a_decision(
     module = 'package envoy.authz\nallow := {"allowed": false, "body": json.marshal(input.parsed_body)}'
     policy = rego.compile({"a.rego": module}, {}, entrypoints=("envoy/authz/allow",))
     pdp = PDP()
-    pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r1", activated_ns=7))
+    pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r1"))
     for number in (first, second):
         request = check_request({"method": "POST", "path": "/", "headers": {"content-type": "application/json"}, "body": number})
         assert response(pdp.decide(request.SerializeToString(), 0)).denied_response.body == number.replace(" ", "")
@@ -238,7 +236,7 @@ def test_activation_swaps_policy_revision_and_memory() -> None:
     pdp = active(answering(FALSE, [METHOD]), "r1")
     assert [pdp.decide(GET, 0).cache for _ in range(2)] == ["miss", "hit"]
     policy = answering(TRUE, [METHOD])
-    pdp.activate(Snapshot.build(policy, entrypoint="a/b", revision="r2", activated_ns=8, identity=IdentityConfig(), cache=CacheConfig()))
+    pdp.activate(Snapshot.build(policy, entrypoint="a/b", revision="r2", identity=IdentityConfig(), cache=CacheConfig()))
     decision = pdp.decide(GET, 0)
     assert (decision.allowed, decision.revision, decision.cache) == (True, "r2", "miss")
     assert policy.asked == ["a/b"]
@@ -247,7 +245,7 @@ def test_activation_swaps_policy_revision_and_memory() -> None:
 def test_snapshot_tells_what_it_is() -> None:
     snapshot = active(counting()).snapshot
     assert snapshot is not None
-    assert (snapshot.revision, snapshot.entrypoint, snapshot.activated_ns) == ("r1", "envoy/authz/allow", 7)
+    assert (snapshot.revision, snapshot.entrypoint) == ("r1", "envoy/authz/allow")
     assert (snapshot.table.rows, snapshot.table.columns) == (1, 1)
 
 

@@ -67,7 +67,7 @@ SOURCE = IdentitySource(IdentityResolver(IdentityConfig()))
 @given(check_requests)
 def test_projected_document_decides_as_the_full_one(name: str, request: CheckRequest) -> None:
     policy = POLICIES[name]
-    snapshot = Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r", activated_ns=0)
+    snapshot = Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r")
     try:
         full = full_document(decode(request.SerializeToString()), SOURCE, InputConfig())
     except BadRequestError:
@@ -82,7 +82,7 @@ def test_projected_document_decides_as_the_full_one(name: str, request: CheckReq
 def test_remembered_decisions_are_those_that_would_be_made_anew(name: str, requests: list[CheckRequest]) -> None:
     cached, fresh = PDP(), PDP()
     for pdp, config in ((cached, CacheConfig(allow_ttl_ns=10**9)), (fresh, CacheConfig(max_entries=0))):
-        pdp.activate(Snapshot.build(POLICIES[name], entrypoint="envoy/authz/allow", revision="r", activated_ns=0, cache=config))
+        pdp.activate(Snapshot.build(POLICIES[name], entrypoint="envoy/authz/allow", revision="r", cache=config))
     for request in (*requests, mesh_request(), *reversed(requests), mesh_request()):
         data = request.SerializeToString()
         first, second = cached.decide(data, 0), fresh.decide(data, 0)
@@ -96,7 +96,7 @@ def test_what_was_allowed_is_remembered_if_an_operator_says_so() -> None:
         pdp = PDP()
         config = CacheConfig(allow_ttl_ns=allow_ttl_ns)
         policy = POLICIES["headers and metadata"]
-        pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r", activated_ns=0, cache=config))
+        pdp.activate(Snapshot.build(policy, entrypoint="envoy/authz/allow", revision="r", cache=config))
         decisions = [pdp.decide(data, 0), pdp.decide(data, 1)]
         assert [decision.reason for decision in decisions] == [Reason.ALLOWED] * 2
         assert [decision.cache for decision in decisions] == ["miss", second]

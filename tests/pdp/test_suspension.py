@@ -32,7 +32,7 @@ class Responses:
 
 def snapshot(text: str = POLICY, responses: Responses | None = None, revision: str = "r1") -> Snapshot:
     policy = rego.compile({"p.rego": text})
-    return Snapshot.build(policy, entrypoint="envoy/authz/allow", revision=revision, activated_ns=0, responses=responses)
+    return Snapshot.build(policy, entrypoint="envoy/authz/allow", revision=revision, responses=responses)
 
 
 def active(text: str = POLICY, responses: Responses | None = None) -> PDP:
@@ -115,7 +115,7 @@ def test_a_policy_that_may_not_send_is_decided_at_once_and_undefined() -> None:
 def test_only_an_entry_point_that_can_send_is_prepared_for_it() -> None:
     plain = rego.compile({"p.rego": "package envoy.authz\n\nallow if input.x\n\nother := " + SEND})
     entry = plain.entrypoint("envoy/authz/allow")
-    built = Snapshot.build(plain, entrypoint="envoy/authz/allow", revision="r", activated_ns=0, responses=Responses())
+    built = Snapshot.build(plain, entrypoint="envoy/authz/allow", revision="r", responses=Responses())
     assert type(built.entry) is type(entry)
     assert built.cache is not None
     assert snapshot(POLICY, Responses()).cache is None

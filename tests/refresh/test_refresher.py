@@ -8,7 +8,7 @@ import pytest
 
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed, Unchanged
-from authz.refresh.refresher import Refresher
+from authz.refresh.refresher import Decide, Refresher
 from authz.telemetry.counters import ActivationCounters
 
 BROKEN = Failed(ErrorCode.POLICY_COMPILE, "a.rego:1:1: nonsense")
@@ -24,7 +24,7 @@ class Scene:
         self.activation_error = activation_error
         self.counters = ActivationCounters()
         self.now_ns = 0
-        self.refresher = Refresher("policies/", self.compile, self.activate, self.counters, self.clock)
+        self.refresher = Refresher("policies/", self.compile, Decide(self.activate), self.counters, self.clock)
 
     def clock(self) -> int:
         self.now_ns += 1
@@ -86,7 +86,7 @@ def test_a_failure_is_tried_again_without_being_asked_and_a_success_is_not() -> 
             if compiled.revision == "r2":
                 works.set()
 
-        refresher = Refresher("policies/", scene.compile, activate, scene.counters, scene.clock, first_retry_s=0.001)
+        refresher = Refresher("policies/", scene.compile, Decide(activate), scene.counters, scene.clock, first_retry_s=0.001)
         await refresher.refresh()
         refresher.request()
         running = asyncio.create_task(refresher.run())
@@ -160,7 +160,7 @@ def test_a_request_during_an_attempt_is_another_attempt_after_it_and_only_one() 
         running -= 1
         return await scene.compile(known_digest)
 
-    scene.refresher = Refresher("policies/", slow, scene.activate, scene.counters, scene.clock)
+    scene.refresher = Refresher("policies/", slow, Decide(scene.activate), scene.counters, scene.clock)
 
     async def drive() -> None:
         scene.refresher.request()

@@ -85,7 +85,21 @@ def test_the_order_of_the_modules_does_not_matter() -> None:
 
 # What generated text consists of
 
-ATTRIBUTES = {"get", "input", "memo", "data", "select", "failed", "append", "add", "bit_length", "__class__", "steps"}
+ATTRIBUTES = {
+    "get",
+    "input",
+    "memo",
+    "data",
+    "select",
+    "failed",
+    "append",
+    "add",
+    "bit_length",
+    "__class__",
+    "steps",
+    "startswith",
+    "endswith",
+}
 
 
 def foreign(artifact: Artifact) -> set[str]:

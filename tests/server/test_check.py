@@ -34,9 +34,7 @@ class Scene:
     def __init__(self, rule: Callable[[Value], Value | None] | None = None) -> None:
         self.pdp = PDP()
         if rule is not None:
-            self.pdp.activate(
-                Snapshot.build(FakePolicy(rule), entrypoint="x", revision="r1", activated_ns=0, cache=CacheConfig(max_entries=0))
-            )
+            self.pdp.activate(Snapshot.build(FakePolicy(rule), entrypoint="x", revision="r1", cache=CacheConfig(max_entries=0)))
         self.counters = CheckCounters()
         self.ticks_ns = 100_000_000_000
         self.service = CheckService(self.pdp, self.counters, now_ns=lambda: 42, monotonic_ns=self.tick)

@@ -50,7 +50,7 @@ class Scene:
         self.counters = CheckCounters()
         self.waiting = WaitingChecks(self.pdp, sender)
         self.service = CheckService(self.pdp, self.counters, self.waiting)
-        self.builder = SnapshotBuilder(SnapshotSettings("envoy/authz/allow", IdentityConfig(), CacheConfig(), sender), lambda: 7)
+        self.builder = SnapshotBuilder(SnapshotSettings("envoy/authz/allow", IdentityConfig(), CacheConfig(), sender))
         self.channel: Any = None
         self.server: GrpcServer
 

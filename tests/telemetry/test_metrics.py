@@ -8,11 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from authz.errors import Reason
 from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
 from authz.telemetry.histogram import LAG_BUCKETS_S, Histogram
-from authz.telemetry.metrics import Metrics, Scrape
+from authz.telemetry.metrics import BundleStats, Metrics, Scrape
 from authz.telemetry.stats import ActivePolicy, Counts, State, Stats
 from tests.test_layering import REPOSITORY
 
 POLICY = ActivePolicy(revision="r1", entrypoint="envoy/authz/allow", rows=7, columns=3, activated_ns=1_500_000_000, is_cached=True)
+
+BUNDLES = BundleStats({"a": 7.5, "b": None}, {"a": True, "b": False}, {"ok": 3, "dns": 1}, is_persistence_ok=False, is_pinned=True)
 
 
 def stats(policy: ActivePolicy | None = POLICY) -> Stats:
@@ -29,7 +31,7 @@ def stats(policy: ActivePolicy | None = POLICY) -> Stats:
 def rendered(*processes: Stats, retired: Counts | None = None) -> str:
     activations = ActivationCounters()
     activations.count("activated")
-    scrape = Scrape(processes or (stats(),), True, False, worker_restarts=3, retired=retired or Counts())
+    scrape = Scrape(processes or (stats(),), True, False, worker_restarts=3, retired=retired or Counts(), bundles=BUNDLES)
     return Metrics(activations).render(scrape).decode()
 
 
@@ -54,6 +56,16 @@ def test_what_was_counted_is_rendered() -> None:
     assert found["authz_http_send_waiting_checks", ()] == 4
     assert found["authz_http_send_cache_bytes", ()] == 5
     assert found["process_open_fds", ()] > 0
+
+
+def test_bundles_are_told_by_age_downloads_and_what_is_wrong_with_versions() -> None:
+    found = samples(rendered())
+    ages = {dict(labels)["bundle"]: value for (name, labels), value in found.items() if name == "authz_bundle_age_seconds"}
+    assert ages == {"a": 7.5}
+    assert found["authz_bundle_stale", (("bundle", "a"),)] == 1
+    assert found["authz_bundle_stale", (("bundle", "b"),)] == 0
+    assert found["authz_bundle_downloads_total", (("outcome", "ok"),)] == 3
+    assert (found["authz_bundle_persistence_ok", ()], found["authz_policy_pinned", ()]) == (0, 1)
 
 
 def test_only_allowed_counts_as_an_allow() -> None:

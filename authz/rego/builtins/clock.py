@@ -6,6 +6,7 @@ The clock is the evaluation's own (`now_ns`), so one query sees one time. Parsin
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
@@ -22,6 +23,9 @@ from authz.rego.values import Value
 
 _CACHED_ZONES: Final = 512
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH: Final = datetime(1970, 1, 1)  # for texts that are known to be in UTC
+_DAY_S: Final = 86_400
+_PLAIN_UTC: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?Z")
 
 
 @builtin("time.now_ns", result=NUMBER, deterministic=False, needs_context=True)
@@ -36,7 +40,21 @@ def parse_ns(layout: str, text: str) -> Value:
 
 @builtin("time.parse_rfc3339_ns", STRING, result=NUMBER)
 def parse_rfc3339_ns(text: str) -> Value:
+    plain = _plain_utc(text)
+    if plain is not None:
+        return _in_range("time.parse_rfc3339_ns", plain)
     return _parsed("time.parse_rfc3339_ns", RFC3339, text)
+
+
+def _plain_utc(text: str) -> int | None:
+    """Return what `go_time` makes of a time as Envoy and most others write it, in a tenth of the time; None for any other text."""
+    if _PLAIN_UTC.fullmatch(text) is None:
+        return None
+    try:
+        since = datetime.fromisoformat(text[:19]) - _NAIVE_EPOCH
+    except ValueError:  # there is no such day
+        return None
+    return (since.days * _DAY_S + since.seconds) * SECOND + int(text[20:-1].ljust(9, "0"))
 
 
 def _parsed(name: str, layout: str, text: str) -> Value:
@@ -129,6 +147,9 @@ def time_date(operand: Value) -> Value:
 
 @builtin("time.clock", ANY, result=ARRAY)
 def time_clock(operand: Value) -> Value:
+    if type(operand) is int and MIN_NS <= operand <= MAX_NS:  # a time in UTC, without a calendar
+        seconds = operand // SECOND
+        return (seconds // 3_600 % 24, seconds // 60 % 60, seconds % 60)
     local = _Moment("time.clock", operand).local
     return (local.hour, local.minute, local.second)
 

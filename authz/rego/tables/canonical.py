@@ -13,6 +13,7 @@ from typing import Any, Final
 from authz.rego import plan as p
 from authz.rego.nodes import Location
 from authz.rego.planner import walk
+from authz.rego.render import to_text
 from authz.rego.values import Boolean, Null, Value
 
 _HOLE: Final = "k"
@@ -50,16 +51,20 @@ def with_constants(form: Form, uses: Sequence[tuple[p.Const, ...]], first: int) 
 
     Constants that all of them have in common are part of it; others are bound from the row's values, from place `first` on.
     """
-    brought = [hole for hole in range(form.holes) if any(_differ(use[hole], uses[0][hole]) for use in uses)]
+    brought = [hole for hole in range(form.holes) if not all(are_alike(use[hole].value, uses[0][hole].value) for use in uses)]
     filler = _Filler({f"{_HOLE}{hole}": uses[0][hole] for hole in range(form.holes) if hole not in brought})
     definition: p.Definition = filler.filled(form.definition)
     binds = tuple(p.Bind(f"{_HOLE}{hole}", first + place) for place, hole in enumerate(brought))
     return replace(definition, block=binds + definition.block), brought
 
 
-def _differ(one: p.Const, other: p.Const) -> bool:
-    """Tell whether two constants are not alike in every respect: a number may be equal and spelled otherwise."""
-    return one is not other and (one.value.__class__ not in {str, Boolean, Null} or one.value != other.value)
+def are_alike(one: Value, other: Value) -> bool:
+    """Tell whether two values are alike in every respect: a number may be equal and spelled otherwise."""
+    if one is other:
+        return True
+    if one.__class__ is not other.__class__ or one != other:
+        return False
+    return one.__class__ in {str, int, Boolean, Null} or to_text(one) == to_text(other)
 
 
 class _Filler:

@@ -5,7 +5,7 @@ Owns what a cell means, its negation and what two of them on one column come to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, Union
 
@@ -156,6 +156,23 @@ def _call(cell: Cell) -> CallColumn | None:
         case Between(column, None, high, (_, closed)) if high is not None:
             return CallColumn("lte" if closed else "lt", (column, p.Const(high)))
     return None
+
+
+def unfolded(cell: Cell) -> tuple[Cell, bool]:
+    """Return a cell on what is simpler to compute, and whether this one holds where that does: else it holds where that does not."""
+    match cell:
+        case OneOf(CallColumn(name, (column, p.Const(str() as text))), (value,), others, absent) if value is TRUE and others is absent:
+            kind = _TESTS_OF_TEXT.get(name)
+            if kind is not None and not isinstance(column, p.Const):
+                return kind(column, text), not others
+    return cell, True
+
+
+_TESTS_OF_TEXT: Final[dict[str, Callable[[Column, str], Cell]]] = {
+    "startswith": lambda column, text: Prefix(column, (text,)),
+    "endswith": lambda column, text: Suffix(column, (text,)),
+    "contains": Contains,
+}
 
 
 # Conjunctions

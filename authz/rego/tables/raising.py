@@ -1,15 +1,22 @@
 """Which rules and steps can end an evaluation with an error.
 
-Tables may skip what fails, never what raises: cells behind a step that can raise are no condition for running it. A pure walk over plans.
+Tables may skip what fails, never what raises: cells behind a step that can raise are no condition for running it. What does nothing at all
+but give a value is quiet: nobody can tell when, or whether, it ran. A pure walk over plans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
 
 from authz.rego import plan as p
-from authz.rego.planner import Planned
+from authz.rego.builtins import BUILTINS
+from authz.rego.planner import Planned, walk
 from authz.rego.program import Kind, Path
+
+_MAX_DEFINITIONS: Final = 64
+"""Definitions of a rule that are looked at; a longer one counts as not quiet, so that nobody waits for the look."""
 
 
 def raising_rules(planned: Planned) -> dict[Path, bool]:
@@ -53,3 +60,36 @@ def may_raise(step: p.Step, raising: dict[Path, bool]) -> bool:
         case p.Check(p.NoSolution(block)) | p.Check(p.Every(block=block)):
             return any(may_raise(inner, raising) for inner in block)
     return False
+
+
+class Quiet:
+    """Tells what is quiet. Rules are looked at when somebody asks, all of them at once, those that others use before them."""
+
+    def __init__(self, planned: Planned, raising: dict[Path, bool], mocked: frozenset[str]) -> None:
+        self._planned = planned
+        self._raising = raising
+        self._mocked = mocked
+
+    def is_block(self, block: p.Block) -> bool:
+        """Tell whether a block ends in no error, asks nobody, prints nothing and is charged nothing."""
+        return all(_is_quiet(item, self._rules, self._mocked) for item in walk(block))
+
+    @cached_property
+    def _rules(self) -> dict[Path, bool]:
+        quiet: dict[Path, bool] = {}
+        for path in self._planned.order:
+            plan = self._planned.plans[path]
+            is_small = plan.kind is not Kind.FUNCTION and not self._raising[path] and len(plan.definitions) <= _MAX_DEFINITIONS
+            quiet[path] = is_small and all(_is_quiet(item, quiet, self._mocked) for body in bodies(plan) for item in walk(body.block))
+        return quiet
+
+
+def _is_quiet(item: object, quiet: dict[Path, bool], mocked: frozenset[str]) -> bool:
+    match item:
+        case p.Loop() | p.LoopRelation() | p.Scope() | p.CallRule() | p.Document() | p.Comprehension() | p.Every():
+            return False
+        case p.RuleValue(_, path):
+            return quiet.get(path, False)
+        case p.CallBuiltin(_, name):
+            return name not in mocked and not BUILTINS[name].needs_context
+    return True

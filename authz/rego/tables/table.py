@@ -14,11 +14,14 @@ from authz.rego.artifact import TableInfo
 from authz.rego.nodes import Location
 from authz.rego.planner import Planned
 from authz.rego.program import Kind, Path
+from authz.rego.tables.canonical import are_alike
 from authz.rego.tables.cells import Cell
 from authz.rego.tables.dimensions import Filing
 from authz.rego.tables.expressions import World
+from authz.rego.tables.raising import Quiet
 from authz.rego.tables.residual import ResidualMaker, joined
 from authz.rego.tables.rows import Row, RowReader
+from authz.rego.tables.small import End, Tree, chained, ends_of_constant, is_small, make_tree
 from authz.rego.tables.spaces import Bucket, Space, file_rows
 from authz.rego.values import Value
 
@@ -38,7 +41,7 @@ class Table:
 
     By row: `codes` has the number of its residual or EXACT, `values` what its head gives if it is EXACT or what its residual is handed,
     `places` its definition and position in an `else` chain, `locations` where its body stands. `hits`: some buckets are HIT;
-    `only_hits`: all are.
+    `only_hits`: all are. With a `tree` there are no spaces.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class Table:
     repeats: bool
     hits: bool
     only_hits: bool
+    tree: Tree | None
     residuals: tuple[p.Definition, ...]
     codes: array[int]
     values: tuple[tuple[Value, ...] | None, ...]
@@ -66,6 +70,7 @@ class TableBuilder:
 
     def __init__(self, planned: Planned, world: World) -> None:
         self._reader = RowReader(planned, world)
+        self._quiet = Quiet(planned, self._reader.raising, world.mocked)
 
     def build(self, plan: p.RulePlan) -> Table | None:
         """Return the rule's table, or None where it would not help."""
@@ -75,21 +80,43 @@ class TableBuilder:
         if len(rows) < MIN_ROWS:
             return None
         filed = file_rows([row.cells for row in rows])
-        is_flat = not _is_deep(plan)
-        rows = tuple(
-            replace(row, exact=False) if row.exact and not (is_flat and said.issuperset(row.cells)) else row
-            for row, said in zip(rows, filed.said, strict=True)
-        )
-        if not filed.spaces or (_body_count(plan) < MIN_ROWS and not any(row.exact or row.turns for row in rows)):
+        if not filed.spaces:
             return None
-        definitions, codes, values = _codes(plan, rows, filed.said)
-        hits, only_hits = _finish(plan, rows, filed.spaces)
+        is_tree = is_small(rows, len(filed.spaces))
+        said = [frozenset(row.cells) for row in rows] if is_tree else filed.said
+        rows = _settled(plan, rows, said)
+        if _body_count(plan) < MIN_ROWS and not any(row.exact or row.turns for row in rows):
+            return None
+        definitions, codes, values = _codes(plan, rows, said)
+        tree = self._tree(plan, rows, definitions, codes, values) if is_tree else None
+        spaces, always = ([], []) if is_tree else (filed.spaces, filed.always)
+        hits, only_hits = _finish(plan, rows, spaces)
         locations = tuple(tuple(plan.definitions[row.definition].chain())[row.position].location for row in rows)
         places = tuple((row.definition, row.position) for row in rows)
         return Table(
-            plan.path, rows, filed.filings, tuple(filed.spaces), tuple(filed.always), filed.repeats, hits, only_hits,
+            plan.path, rows, filed.filings, tuple(spaces), tuple(always), filed.repeats, hits, only_hits, tree,
             tuple(definitions), codes, values, places, locations, tuple(self._reader.notes.get(plan.path, ())),
         )  # fmt: skip
+
+    def _tree(
+        self, plan: p.RulePlan, rows: tuple[Row, ...], residuals: list[p.Definition], codes: array[int],
+        values: tuple[tuple[Value, ...] | None, ...],
+    ) -> Tree:  # fmt: skip
+        if is_constant(plan):
+            return make_tree(rows, ends_of_constant(rows, codes, residuals, self._quiet))
+        chain = chained(plan, rows, codes, values)
+        if chain:
+            return make_tree(rows, [End.DECIDES if row.exact else End.RUNS for row in rows], chain)
+        return make_tree(rows, [End.WAITS] * len(rows))
+
+
+def _settled(plan: p.RulePlan, rows: tuple[Row, ...], said: list[frozenset[Cell]]) -> tuple[Row, ...]:
+    """Return the rows, exact ones of which the table does not say all as such that need code."""
+    is_flat = not _is_deep(plan)
+    return tuple(
+        replace(row, exact=False) if row.exact and not (is_flat and known.issuperset(row.cells)) else row
+        for row, known in zip(rows, said, strict=True)
+    )
 
 
 def _codes(
@@ -128,7 +155,7 @@ def _is_deep(plan: p.RulePlan) -> bool:
 def _finish(plan: p.RulePlan, rows: tuple[Row, ...], spaces: list[Space]) -> tuple[bool, bool]:
     """Make the buckets final; return whether some are HIT, and whether all are."""
     settled = bytes(len(rows))
-    if plan.kind in {Kind.COMPLETE, Kind.FUNCTION} and single_constant(plan):
+    if is_constant(plan):
         # No row before the first one that raises can be kept from deciding.
         first = next((number for number, row in enumerate(rows) if row.raises), len(rows))
         settled = bytes(row.exact and number < first for number, row in enumerate(rows))
@@ -144,7 +171,13 @@ def _finish(plan: p.RulePlan, rows: tuple[Row, ...], spaces: list[Space]) -> tup
     return count[1] > 0, count[0] == 0
 
 
+def is_constant(plan: p.RulePlan) -> bool:
+    """Tell whether whatever row of a rule holds, its value is the same."""
+    return plan.kind in {Kind.COMPLETE, Kind.FUNCTION} and single_constant(plan)
+
+
 def single_constant(plan: p.RulePlan) -> bool:
     """Tell whether every definition, `else` branches included, has the same constant value."""
-    values = [item.value for definition in plan.definitions for item in definition.chain()]
-    return all(isinstance(value, p.Const) for value in values) and all(value == values[0] for value in values)
+    atoms = [item.value for definition in plan.definitions for item in definition.chain()]
+    constants = [atom.value for atom in atoms if isinstance(atom, p.Const)]
+    return bool(constants) and len(constants) == len(atoms) and all(are_alike(value, constants[0]) for value in constants)

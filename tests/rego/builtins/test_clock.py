@@ -1,5 +1,6 @@
 """time.*: Go's layouts, durations, zones and calendar arithmetic."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -74,6 +75,37 @@ def test_rfc3339_takes_fractions_and_offsets() -> None:
     assert call("time.parse_rfc3339_ns", "2017-06-02T9:00:00,5Z") == 1496394000500000000
     assert failure("time.parse_rfc3339_ns", "2017-06-02T25:00:00Z") == 'parsing time "2017-06-02T25:00:00Z": hour out of range'
     assert 'cannot parse "t19:00:00z" as "T"' in failure("time.parse_rfc3339_ns", "2017-06-02t19:00:00z")
+
+
+def outcome(parse: Callable[[], int]) -> int | str:
+    try:
+        return parse()
+    except ValueError as error:
+        return str(error)
+
+
+@given(
+    st.one_of(
+        st.datetimes().map(lambda time: time.isoformat()),
+        st.from_regex(r"(1[67]|19|20|22)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,11})?", fullmatch=True),
+    ),
+    st.sampled_from(("Z", "Z", "Z", "z", "+00:00", "", "\u0661Z")),
+)
+def test_a_plain_time_is_what_go_s_parser_makes_of_it(start: str, end: str) -> None:
+    text = start + end
+    expected = outcome(lambda: parse_time(NAMED["RFC3339"], text))
+    if isinstance(expected, int) and not MIN_NS <= expected <= MAX_NS:
+        expected = "time outside of valid range"
+    asked = call if isinstance(expected, int) else failure
+    assert asked("time.parse_rfc3339_ns", text) == expected
+
+
+@given(st.integers(MIN_NS - 2, MAX_NS + 2))
+def test_the_clock_of_nanoseconds_is_that_of_the_zone_utc(ns: int) -> None:
+    if MIN_NS <= ns <= MAX_NS:
+        assert call("time.clock", ns) == call("time.clock", [ns, "UTC"])
+    else:
+        assert failure("time.clock", ns) == failure("time.clock", [ns, "UTC"])
 
 
 @pytest.mark.parametrize(

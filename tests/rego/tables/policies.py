@@ -113,7 +113,7 @@ class _Maker:
     def policy(self) -> str:
         makers: tuple[Callable[[], None], ...] = (
             self._condition, self._condition, self._value, self._alias, self._set, self._function, self._value_function, self._object,
-            self._chain,
+            self._chain, self._wide,
         )  # fmt: skip
         for _ in range(self.rng.randrange(2, 6)):
             self.rng.choice(makers)()
@@ -209,6 +209,19 @@ class _Maker:
         self.rules.append(name)
         self.values.append(name)
 
+    def _wide(self) -> None:
+        """Write rules of few tests on few columns: as many as a tree has room for, or more."""
+        name = self._new("w")
+        value = self.rng.choice(("true", "true", '"a"', None))
+        columns = [self._column() for _ in range(self.rng.randrange(1, 4))]
+        for number in range(self.rng.choice((6, 12, 12, 24, 24, 80))):
+            body = [self._test(self.rng.choice(columns)) for _ in range(self.rng.choice((1, 2, 2, 3)))]
+            if self.rng.random() < 0.5:
+                body[0] = f"{columns[0]} == {text_of(self.rng.choice(TEXTS))}"
+            self._rule(f"{name} := {str(number % 2) if value is None else value}", body)
+        self.rules.append(name)
+        self.values.append(name)
+
     # Bodies
 
     def _body(self, *, plain: bool = False) -> list[str]:
@@ -291,5 +304,5 @@ class _Maker:
             f"{column} {rng.choice(('<', '<=', '>', '>='))} {text_of(rng.choice(NUMBERS))}",
             f"net.cidr_contains({text_of(rng.choice(NETWORKS))}, {column})", f"strings.any_prefix_match({column}, [{text}, \"/a\"])",
             f"strings.any_suffix_match({column}, [{text}, \"b\"])", f"is_string({column})", f"is_number({column})", f"{column}",
-            f"{column} == input.m",
+            f"{column} == input.m", f'sprintf("%v", [{column}]) == {text}',
         ))  # fmt: skip
