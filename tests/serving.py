@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,26 +37,25 @@ def run_authz(*args: str | Path, cwd: Path | None = None) -> subprocess.Complete
 
 
 class Serving:
-    """A running `authz serve` on free ports; its log is JSON lines in a file. It `listens` once it has a policy."""
+    """A running `authz serve` on free ports; its log is JSON lines in a file. `command` is what runs it."""
 
-    def __init__(self, log: Path, args: Sequence[str | Path], *, listens: bool = True) -> None:
+    def __init__(self, log: Path, args: Sequence[str | Path], command: Sequence[str] = (AUTHZ,)) -> None:
         self._log = log
-        command = [AUTHZ, "serve", "--log-format", "json", *map(str, args)]
         with log.open("wb") as stderr:
-            self.process = subprocess.Popen(command, stderr=stderr, stdin=subprocess.DEVNULL)
-        self.addresses: list[str] = []
+            self.process = subprocess.Popen(
+                [*command, "serve", "--log-format", "json", *map(str, args)], stderr=stderr, stdin=subprocess.DEVNULL
+            )
         try:
             self.admin: str = self.wait_for_line("starting")["admin_addr"]
-            if listens:
-                self.wait_listening()
         except BaseException:
             self.process.kill()
             self.process.wait(EXIT_S)
             raise
 
-    def wait_listening(self) -> None:
-        """Wait for the first policy."""
-        self.addresses = self.wait_for_line("listening")["addr"].split(", ")
+    @cached_property
+    def addresses(self) -> list[str]:
+        """Where checks are answered, once they are."""
+        return str(self.wait_for_line("listening")["addr"]).split(", ")
 
     def lines(self, message: str) -> list[dict[str, Any]]:
         """Return the log lines so far with this message."""
@@ -127,11 +127,15 @@ def _grpc_target(address: str) -> str:
 
 
 @contextmanager
-def serving(log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",), listens: bool = True) -> Iterator[Serving]:
-    """Run `authz serve` until the block ends; fails if it does not end cleanly then."""
+def serving(
+    log: Path, *args: str | Path, addr: Sequence[str] = ("127.0.0.1:0",), command: Sequence[str] = (AUTHZ,), is_waiting: bool = False
+) -> Iterator[Serving]:
+    """Run `authz serve` until the block ends; begin the block once it answers checks, or at its start if `is_waiting` for a policy."""
     flags = [flag for one in addr for flag in ("--addr", one)]
-    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args], listens=listens)
+    process = Serving(log, [*flags, "--admin-addr", "127.0.0.1:0", *args], command)
     try:
+        if not is_waiting:
+            process.wait_for_line("listening")
         yield process
     finally:
         process.process.kill()

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Final, TypeAlias
 
+from authz.control_plane.candidates import Candidates, Chosen
 from authz.control_plane.compiling import Wanted
 from authz.control_plane.contents import Archive, Parts, id_of
 from authz.control_plane.history import Held, History
@@ -38,18 +40,18 @@ Adopt: TypeAlias = Callable[[Parts, Activated], None]
 """Hear of a bundle that became active without being what its download was answered with: it had been refused, or is an older one."""
 
 
+_UNWANTED: Final = Rejected("the bundle is not wanted any more")
+_MISSING: Final = Failed(ErrorCode.BUNDLE, "other bundles of the policy are missing")
+
+
 class VersionError(AuthzError):
     """There is no such version, or it cannot be activated."""
 
     code = ErrorCode.ACTIVATION
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """A download that is not active. `answer` is None once it was refused: it may still fit together with what comes later."""
-
-    parts: Parts
-    answer: asyncio.Future[Outcome] | None
+class _GivenUpError(Exception):
+    """Somebody asks for another version: they do not wait for what is being prepared, which is begun again after them."""
 
 
 class Activator:
@@ -74,21 +76,20 @@ class Activator:
         self._now_ns = now_ns
         self._adopt = adopt
         self._digest: str | None = None
-        self._pending: dict[str, _Candidate] = {}
+        self._candidates = Candidates()
         self._is_wanted = asyncio.Event()
         self._changing = asyncio.Lock()
         self._preparing: asyncio.Task[CompileResponse] | None = None
+        self._impatient = 0
 
     # What is wanted
 
     def want(self, wanted: Wanted) -> None:
         """Make the policy of these bundles from now on; those that are not among them any more leave it."""
         before, self.wanted = self.wanted, wanted
-        for name in list(self._pending):
-            if wanted.bundles.get(name) != before.bundles.get(name):  # it is not wanted any more, or another one is
-                _settle(self._pending.pop(name), Rejected("the bundle is not wanted any more"))
-        if self.active.keys() - wanted.bundles.keys():
-            self._is_wanted.set()
+        unchanged = {name for name, bundle in wanted.bundles.items() if bundle == before.bundles.get(name)}
+        self._candidates.keep(unchanged, _UNWANTED)
+        self._is_wanted.set()  # bundles may have to leave the policy, or what there is is all that it waited for
 
     # Downloads
 
@@ -96,14 +97,24 @@ class Activator:
         """Return what becomes of a download once that is decided."""
         archive = await asyncio.to_thread(Archive.of, download.content)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if download.name not in self.wanted.bundles:
+            return _UNWANTED
         base = self.active.get(download.name)
         if base is not None and download.base_etag == base.etag:
             parts = base.followed_by(archive, download.etag)
         else:
             parts = Parts(download.name, (archive,), download.etag)
-        self._pending[download.name] = _Candidate(parts, answer)
+        candidate = self._candidates.add(parts, answer)
         self._is_wanted.set()
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:  # its downloader is gone: nothing from there is wanted
+            self._candidates.remove(candidate)
+            raise
+
+    def withdraw(self, name: str) -> None:
+        """Be told that the newest of a bundle is what is active: what was refused is not to be taken later."""
+        self._candidates.withdraw(name)
 
     async def run(self) -> None:
         """Activate what is delivered, until cancelled."""
@@ -113,78 +124,91 @@ class Activator:
             async with self._changing:
                 try:
                     await self._work()
+                except _GivenUpError:
+                    log(logger, "info", "activation given up: another version was asked for meanwhile")
                 except Exception as error:  # a defect of ours: the downloads go on, and are answered
                     logger.exception("activation failed unexpectedly")
-                    for candidate in self._pending.values():
-                        _settle(candidate, Rejected(f"{type(error).__name__}: {error}", is_final=False))
+                    self._counters.count(ErrorCode.ACTIVATION)
+                    self._candidates.settle_all(Rejected(f"{type(error).__name__}: {error}", is_final=False))
 
     async def _work(self) -> None:
         if self.history.pinned is not None:
             text = f"version {self.history.pinned} is pinned"
-            refused = Rejected(text, help="`authz bundle unpin` lets newer ones be activated", code=PINNED)
-            for candidate in self._pending.values():
-                _settle(candidate, refused)
+            help = "`authz bundle unpin` lets newer ones be activated"
+            self._candidates.settle_all(Rejected(text, help=help, code=PINNED))
             return
-        fresh = {name: candidate for name, candidate in self._pending.items() if candidate.answer is not None}
-        if self.wanted.bundles.keys() - self.active.keys() - self._pending.keys():
+        fresh = self._candidates.fresh()
+        if not self._is_whole(self._candidates.names):
             return  # an answer is given when the others have come: half of a policy may allow what the other half denies
         if fresh:
             await self._work_on(fresh)
-        elif self.active.keys() - self.wanted.bundles.keys():
+        if self.active.keys() - self.wanted.bundles.keys():
             failed = await self._try({})
             if failed is not None:
                 log(logger, "error", "bundles that are not wanted any more still decide", error=failed.message, help=failed.help)
 
-    async def _work_on(self, fresh: dict[str, _Candidate]) -> None:
-        """Activate downloads; those that were refused before may fit together with them now."""
-        failed = await self._try(fresh)
-        if failed is not None and len(self._pending) > len(fresh) and await self._try(dict(self._pending)) is None:
-            return
+    def _is_whole(self, names: Collection[str]) -> bool:
+        """Say whether nothing that is wanted is missing, with these bundles on top of what is active."""
+        return self.wanted.bundles.keys() <= self.active.keys() | set(names)
+
+    async def _work_on(self, fresh: Chosen) -> None:
+        """Activate downloads; those that were refused before may fit together with them now, or after them."""
+        failed = await self._try_any([{**fresh, **more} for more in self._candidates.refused()])
         if failed is not None:
             await self._blame(fresh, failed)
-        elif self._pending:
-            await self._try(dict(self._pending))
+            return
+        for more in self._candidates.refused():
+            await self._try(more)
 
-    async def _blame(self, fresh: dict[str, _Candidate], failed: Failed) -> None:
+    async def _try_any(self, choices: Sequence[Chosen]) -> Failed | None:
+        """Activate the first of the choices that can be; return what is wrong with the first if none can."""
+        failed: Failed | None = None
+        for choice in choices:
+            if self._is_whole(choice):
+                again = await self._try(choice)
+                if again is None:
+                    return None
+                failed = failed or again
+        return failed or _MISSING
+
+    async def _blame(self, fresh: Chosen, failed: Failed) -> None:
         """Refuse the bundle at fault and go on with the others; where none can be told, each has to stand alone."""
-        if failed.bundle in fresh:
-            self._refuse(failed.bundle, fresh[failed.bundle], failed)
+        if failed.bundle is not None and failed.bundle in fresh:
+            self._candidates.refuse(fresh[failed.bundle], failed)
             rest = {name: candidate for name, candidate in fresh.items() if name != failed.bundle}
-            if rest and not self.wanted.bundles.keys() - self.active.keys() - rest.keys():
+            if rest and self._is_whole(rest):
                 again = await self._try(rest)
                 if again is not None:
                     await self._blame(rest, again)
             return
         for name, candidate in fresh.items():
-            alone = failed if len(fresh) == 1 else await self._try({name: candidate})
+            is_alone = len(fresh) == 1 or not self._is_whole({name: candidate})
+            alone = failed if is_alone else await self._try({name: candidate})
             if alone is not None:
-                self._refuse(name, candidate, alone)
+                self._candidates.refuse(candidate, alone)
 
-    def _refuse(self, name: str, candidate: _Candidate, failed: Failed) -> None:
-        _settle(candidate, _rejected(failed))
-        if failed.bundle == name and self._pending.get(name) is candidate:  # it is wrong by itself, whatever else may come
-            del self._pending[name]
-
-    async def _try(self, candidates: Mapping[str, _Candidate]) -> Failed | None:
-        """Activate what is active with the candidates on top; return what is wrong with that. They are answered if nothing is."""
+    async def _try(self, chosen: Chosen) -> Failed | None:
+        """Activate what is active with the chosen on top; return what is wrong with that. They are answered if nothing is."""
+        candidates = self._candidates.among(chosen)
+        wanted = self.wanted.bundles.keys()
+        if not candidates and self.active.keys() == wanted:
+            return None  # others have come in their place, or they were activated with others
         contents = {**self.active, **{name: candidate.parts for name, candidate in candidates.items()}}
-        contents = {name: parts for name, parts in contents.items() if name in self.wanted.bundles}
-        if contents.keys() != self.wanted.bundles.keys():
-            return Failed(ErrorCode.BUNDLE, "other bundles of the policy are missing")
+        contents = {name: parts for name, parts in contents.items() if name in wanted}
+        if contents.keys() != wanted:
+            return _MISSING
         response = await self._activated(contents)
         if isinstance(response, Failed):
             self._counters.count(response.code)
             return response
         read = {each.name: each for each in response.bundles}
         for name, candidate in candidates.items():
-            if self._pending.get(name) is candidate:
-                del self._pending[name]
             activated = Activated(
                 read[name].revision, "delta" if read[name].is_delta else "snapshot", len(self.active[name].archives) > MAX_DELTAS
             )
-            if candidate.answer is None:
+            if not candidate.is_waited_for:
                 self._adopt(self.active[name], activated)
-            _settle(candidate, activated)
+            self._candidates.accept(candidate, activated)
         return None
 
     async def _activated(self, contents: Mapping[str, Parts]) -> CompileResponse:
@@ -205,7 +229,9 @@ class Activator:
         return response
 
     async def _prepared(self, contents: Mapping[str, Parts]) -> CompileResponse:
-        """Return the compiled policy if nothing speaks against it. Somebody who goes back to an older version does not wait for this."""
+        """Return the compiled policy if nothing speaks against it. Raises _GivenUpError."""
+        if self._impatient:
+            raise _GivenUpError
         self._preparing = asyncio.create_task(self._compiled(contents, self.wanted))
         try:
             return await self._preparing
@@ -213,7 +239,7 @@ class Activator:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return Failed(ErrorCode.ACTIVATION, "given up: an older version was asked for meanwhile")
+            raise _GivenUpError from None
         finally:
             self._preparing.cancel()
             self._preparing = None
@@ -249,11 +275,11 @@ class Activator:
                         fields = {"version": held.version.id, "revision": held.version.revision, "error": error.message, "help": error.help}
                         log(logger, "error", "a version on disk cannot be activated", **fields)
                     else:
-                        return self.version is not None
-            if pinned is not None:
+                        break
+            if pinned is not None and self.version is None:
                 text = "the pinned version cannot be activated: every check is denied until it is unpinned"
                 log(logger, "error", text, version=pinned, help="`authz bundle unpin`")
-            return False
+            return self.version is not None
 
     async def _restore(self, held: Held) -> None:
         """Activate a version from disk; where only some of its bundles are on disk, wait for the others. Raises AuthzError."""
@@ -264,13 +290,13 @@ class Activator:
             text = "serving the last good version until a service answers"
             log(logger, "warn", text, version=self.version, revision=held.version.revision)
         else:
-            self._pending = {name: _Candidate(parts, None) for name, parts in contents.items()} | self._pending
+            for parts in contents.values():
+                if parts.name not in self._candidates.names:
+                    self._candidates.add(parts, None)
 
     async def go_back(self, id: str | None) -> None:
         """Activate an older version, the one before the active one if `id` is None, and pin it. Raises VersionError and StoreError."""
-        if self._preparing is not None:
-            self._preparing.cancel()
-        async with self._changing:
+        async with self._changing_at_once():
             held = self._found(id)
             if held.version.id != self.version:
                 compiled = await self._return_to(held)
@@ -279,15 +305,28 @@ class Activator:
 
     async def pin(self) -> None:
         """Keep the active version active, whatever is downloaded. Raises VersionError."""
-        async with self._changing:
+        async with self._changing_at_once():
             if self.version is None:
                 raise VersionError("no version is active yet")
             await self.history.pin(self.version)
 
     async def unpin(self) -> None:
         """Let newer versions be activated again."""
-        async with self._changing:
+        async with self._changing_at_once():
             await self.history.pin(None)
+
+    @asynccontextmanager
+    async def _changing_at_once(self) -> AsyncIterator[None]:
+        """Change the version without waiting for a compile that is under way: it is begun again afterwards, if it is still wanted."""
+        self._impatient += 1
+        if self._preparing is not None:
+            self._preparing.cancel()
+        try:
+            async with self._changing:
+                yield
+        finally:
+            self._impatient -= 1
+            self._is_wanted.set()
 
     def _found(self, id: str | None) -> Held:
         if id is not None:
@@ -316,14 +355,3 @@ class Activator:
         for parts in self.active.values():
             self._adopt(parts, Activated(parts.revision))
         return compiled
-
-
-def _settle(candidate: _Candidate, outcome: Outcome) -> None:
-    if candidate.answer is not None and not candidate.answer.done():
-        candidate.answer.set_result(outcome)
-    candidate.answer = None
-
-
-def _rejected(failed: Failed) -> Rejected:
-    """Return a failure as its downloader is told of it."""
-    return Rejected(failed.message, failed.errors, failed.is_final, failed.help, failed.code)

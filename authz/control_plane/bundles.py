@@ -22,10 +22,10 @@ from authz.control_plane.history import History
 from authz.control_plane.persistence import Persistence
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
-from authz.refresh.messages import CompileResponse
+from authz.refresh.messages import Compiled, CompileResponse
 from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
-from authz.services.downloads import Activated, BundleState, Download, Outcome
+from authz.services.downloads import Activated, BundleState
 from authz.services.errors import Failure
 from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.telemetry.counters import DOWNLOADED, ActivationCounters, DownloadCounters
@@ -69,8 +69,9 @@ class BundlePolicies:
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
         history = History(None, settings.keep_versions)
-        self.activator = Activator(self._compile, decide, history, counters, time_ns, self._adopted)
-        self.downloads = Downloads(self._deliver, self._on_state, environment)
+        self._decide = decide
+        self.activator = Activator(self._compile, Decide(self._activate, decide.approve), history, counters, time_ns, self._adopted)
+        self.downloads = Downloads(self.activator.deliver, self._on_state, environment)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -137,7 +138,6 @@ class BundlePolicies:
     async def go_back(self, id: str | None) -> None:
         """Activate an older version and pin it, so that the next download does not bring back what was left. Raises AuthzError."""
         await self.activator.go_back(id)
-        self._has_policy.set()
 
     async def pin(self, id: str | None) -> None:
         """Keep a version active, the active one if none is named. Raises AuthzError."""
@@ -154,20 +154,18 @@ class BundlePolicies:
         confirmed_ns = self.activator.history.confirmed_ns(version)
         for name in self.activator.active:
             self.freshness.confirm(name, (time_ns() - confirmed_ns) / 1e9)
-        self._has_policy.set()
 
     # What happens
 
     async def _compile(self, contents: Mapping[str, Parts], wanted: Wanted, known_digest: str | None) -> CompileResponse:
         return await compile_bundles(contents, wanted, self._settings.compile, known_digest)
 
-    async def _deliver(self, download: Download) -> Outcome:
-        outcome = await self.activator.deliver(download)
-        if isinstance(outcome, Activated):
-            self._has_policy.set()
-        return outcome
+    async def _activate(self, compiled: Compiled) -> None:
+        await self._decide.activate(compiled)
+        self._has_policy.set()  # here, for whatever reason it decides: a download, a version from disk, an operator's wish
 
     def _adopted(self, parts: Parts, activated: Activated) -> None:
+        self._errors.pop(parts.name, None)
         downloader = self.downloads.find(parts.name)
         if downloader is not None:
             adopt(downloader, parts, activated)
@@ -181,6 +179,8 @@ class BundlePolicies:
             self._errors[state.name] = error
         if error is None or error.code == PINNED:  # a pinned version is as old as its operator wants it
             self.freshness.confirm(state.name)
+        if error is None:
+            self.activator.withdraw(state.name)
         self.on_change()
 
     async def _confirm(self) -> None:
@@ -195,9 +195,9 @@ class BundlePolicies:
     # How it stands
 
     def statuses(self) -> Sequence[RefreshStatus]:
-        """Return the state of every bundle."""
-        wanted = self.plane.bundles
-        return [self._status(state, wanted[name]) for name, state in sorted(self.downloads.states.items()) if name in wanted]
+        """Return the state of every bundle, of those too that are not asked for yet."""
+        states = self.downloads.states
+        return [self._status(states.get(name) or BundleState(name), wanted) for name, wanted in sorted(self.plane.bundles.items())]
 
     def bundle_stats(self) -> BundleStats:
         """Return what is measured of the bundles."""

@@ -54,6 +54,9 @@ class History:
         """Learn what is on disk. Raises StoreError if it cannot be told which version is pinned."""
         if self._store is not None:
             self.held = [Held(version, is_stored=True) for version in await asyncio.to_thread(self._store.versions)]
+            for path in await asyncio.to_thread(self._store.damaged):
+                advice = "it was tampered with, or its disk fails: remove it"
+                log(logger, "error", "a version on disk is damaged and passed over", path=str(path), help=advice)
             self.pinned = await asyncio.to_thread(self._store.pinned)
 
     def find(self, id: str) -> Held | None:

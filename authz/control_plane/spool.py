@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import ExitStack, asynccontextmanager, closing
 from io import FileIO
 
@@ -27,10 +27,20 @@ async def spooled(contents: Sequence[bytes]) -> AsyncIterator[list[int]]:
     with ExitStack() as stack:
         try:
             descriptors = [stack.enter_context(closing(_file())).fileno() for _ in contents]
-            await asyncio.to_thread(_write, descriptors, contents)
+            await _finished(asyncio.to_thread(_write, descriptors, contents))
         except OSError as error:
             raise SpoolError(f"bundles cannot be handed to the compiler: {error.strerror or error}") from error
         yield descriptors
+
+
+async def _finished(work: Coroutine[None, None, None]) -> None:
+    """Wait for work of another thread, also when cancelled: a descriptor that is closed while it is written to is another file's next."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 def _file() -> FileIO:

@@ -14,6 +14,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -84,7 +85,7 @@ class VersionStore:
             for path in (directory, directory / "blobs", directory / "versions"):
                 path.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
             _refuse_others(directory)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            lock = _open_lock(directory / "lock")
         except OSError as error:
             raise _failed(directory, error) from error
         try:
@@ -118,12 +119,18 @@ class VersionStore:
                     (self._versions / name).unlink()
             self._prune()
         except OSError as error:
+            with suppress(OSError, StoreError):
+                self._prune()  # else what was written of it stays until another version can be, which needs the room
             raise _failed(self._directory, error) from error
 
     def versions(self) -> list[Version]:
         """Return the versions whose files are whole, the newest first."""
         found = (self._read(name) for name in reversed(self._names()))
         return [version for version in found if version is not None]
+
+    def damaged(self) -> list[Path]:
+        """Return the versions' files that are not whole."""
+        return [self._versions / name for name in self._names() if self._read(name) is None]
 
     def archives(self, version: Version) -> dict[str, bytes]:
         """Return the archives of a version by their digests, which are checked. Raises StoreError."""
@@ -146,13 +153,20 @@ class VersionStore:
             raise _failed(self._versions, error) from error
 
     def _read(self, name: str) -> Version | None:
-        path = self._versions / name
         try:
-            with open(path, "rb") as file:
-                record = msgspec.json.decode(file.read(MAX_VERSION_BYTES), type=_Record)
+            return self._whole(name)
+        except OSError:
+            return None
+
+    def _whole(self, name: str) -> Version | None:
+        """Return a version, None if its file is not whole; raises OSError if that cannot be told."""
+        with open(self._versions / name, "rb") as file:
+            content = file.read(MAX_VERSION_BYTES)
+        try:
+            record = msgspec.json.decode(content, type=_Record)
             text = bytes(record.version)
             return msgspec.json.decode(text, type=Version) if _digest(text) == record.sha256 else None
-        except (OSError, msgspec.MsgspecError):
+        except msgspec.MsgspecError:
             return None
 
     def _prune(self) -> None:
@@ -162,7 +176,8 @@ class VersionStore:
         old = [name for name in names[: -self._keep] if _id(name) != pinned]
         for name in old:
             (self._versions / name).unlink()
-        kept = {digest for version in self.versions() for digest in _digests(version)}
+        left = [self._whole(name) for name in self._names()]  # of one that cannot be read just now, the blobs are not dropped
+        kept = {digest for version in left if version is not None for digest in _digests(version)}
         _unlink(self._blobs, (name for name in os.listdir(self._blobs) if name not in kept))
         _unlink(self._versions, (name for name in os.listdir(self._versions) if name.endswith(_TEMPORARY)))
 
@@ -232,6 +247,15 @@ def _refuse_others(directory: Path) -> None:
         raise StoreError(f"{directory}: belongs to another user", help=f"change its owner to the user that runs `authz` ({os.geteuid()})")
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise StoreError(f"{directory}: others have access to it", help="chmod 0700 it: what is in it decides requests")
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    except OSError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # on a disk that is read-only, what was written before can still be served
 
 
 def _write(path: Path, content: bytes) -> None:

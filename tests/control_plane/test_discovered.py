@@ -48,8 +48,8 @@ def boot(tmp_path: Path, plane: PlaneServer, **fields: Any) -> Path:
 
 
 @contextmanager
-def sidecar(tmp_path: Path, config: Path, *, listens: bool = True, log: str = "log") -> Iterator[Serving]:
-    with serving(tmp_path / log, "--config", config, listens=listens) as authz:
+def sidecar(tmp_path: Path, config: Path, *, is_waiting: bool = False, log: str = "log") -> Iterator[Serving]:
+    with serving(tmp_path / log, "--config", config, is_waiting=is_waiting) as authz:
         yield authz
 
 
@@ -85,7 +85,7 @@ def test_a_discovered_bundle_becomes_active_and_decides(tmp_path: Path, plane: P
 def test_it_waits_for_discovery_and_then_for_bundles_and_says_so(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = 503
     plane.has["/get"] = 404
-    with sidecar(tmp_path, boot(tmp_path, plane), listens=False) as authz:
+    with sidecar(tmp_path, boot(tmp_path, plane), is_waiting=True) as authz:
         report = plane.report("discovery fails", lambda found: discovered(found).get("code"))
         assert (
             report["discovery"].items()
@@ -105,7 +105,7 @@ def test_it_waits_for_discovery_and_then_for_bundles_and_says_so(tmp_path: Path,
         assert "code" not in report["discovery"]
 
         plane.has["/get"] = bundle_of("g1", "GET")
-        authz.wait_listening()
+        authz.wait_for_line("listening")
         assert decides(authz) == (ALLOWED, DENIED)
         report = plane.report("ready", lambda found: found["plugins"].get("envoy_ext_authz_grpc") == {"state": "OK"})
         assert report["plugins"]["bundle"] == {"state": "OK"}
@@ -166,7 +166,7 @@ def test_a_discovery_that_may_not_be_keeps_the_old_configuration(
 
 def test_a_discovery_that_does_not_compile_is_reported_with_its_place(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = archive({"d.rego": "package config\n\nbundles := {x | y}\n"})
-    with sidecar(tmp_path, boot(tmp_path, plane), listens=False):
+    with sidecar(tmp_path, boot(tmp_path, plane), is_waiting=True):
         report = plane.report("does not compile", lambda found: discovered(found).get("errors"))
         assert report["discovery"]["message"] == "error(s) occurred while compiling module(s)"
         first = report["discovery"]["errors"][0]
@@ -203,6 +203,10 @@ labels := {"seen": opa.runtime().config.labels.id, "quoted": "${QUOTED}"}
 """
 
 
+def is_stored(authz: Serving) -> bool:
+    return any(version["stored"] for version in authz.get("/v1/bundles")[1]["versions"])
+
+
 def signed(contents: dict[str, str]) -> bytes:
     members = files(contents)
     return write_archive([*members, ArchiveFile(SIGNATURES_NAME, sign(members, Key("k", KEY, "HS256")))])
@@ -214,12 +218,12 @@ def test_a_discovery_bundle_must_be_signed_unless_that_is_waived(tmp_path: Path,
     policy = {"policy.rego": 'package envoy.authz\n\ndefault allow := false\n\nallow if input.attributes.request.http.method == "GET"\n'}
     plane.has["/get"] = signed({**policy, ".manifest": '{"revision": "g1", "roots": ["envoy"]}'})
     config = boot(tmp_path, plane, activation={}, keys={"k": {"key": KEY, "algorithm": "HS256"}})
-    with sidecar(tmp_path, config, listens=False) as authz:
+    with sidecar(tmp_path, config, is_waiting=True) as authz:
         report = plane.report("refused", lambda found: discovered(found).get("code"))
         assert "bundle discovery: " in report["discovery"]["message"]
         assert source(authz, "discovery")["error"]["code"] == "bundle_signature"
         plane.has["/discovery"] = signed(contents)
-        authz.wait_listening()
+        authz.wait_for_line("listening")
         assert decides(authz) == (ALLOWED, DENIED)
         forged = {
             "data.json": json.dumps({"config": {"keys": {"k": {"key": "mine", "algorithm": "HS256"}}, "bundles": {"authz": bundle("get")}}})
@@ -233,6 +237,7 @@ def test_a_restart_without_the_control_plane_restores_configuration_and_policy(t
     plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get", persist=True)}, "labels": {"team": "a"}})
     config = boot(tmp_path, plane)
     with sidecar(tmp_path, config) as authz:
+        wait_until(lambda: is_stored(authz), "the version is on disk")
         authz.signal(signal.SIGTERM)
         assert authz.wait() == 0
     plane.stop()
@@ -254,14 +259,14 @@ def test_a_restart_without_the_control_plane_restores_configuration_and_policy(t
 def test_without_persistence_a_restart_waits_for_the_control_plane(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get", persist=True)}})
     config = boot(tmp_path, plane, discovery={"resource": "discovery", "decision": "config", "polling": POLLING})
-    with sidecar(tmp_path, config):
-        pass
+    with sidecar(tmp_path, config) as authz:
+        wait_until(lambda: is_stored(authz), "the version is on disk")
     plane.has["/get"] = 500
     with sidecar(tmp_path, config, log="second") as authz:  # discovery answers: then the bundle's last version will do
         assert decides(authz) == (ALLOWED, DENIED)
         assert authz.lines("serving the last good version until a service answers")
     plane.stop()
-    with sidecar(tmp_path, config, log="third", listens=False) as authz:
+    with sidecar(tmp_path, config, log="third", is_waiting=True) as authz:
         authz.wait_for_line("Discovery download failed")
         assert authz.get("/ready")[0] == 503
         authz.signal(signal.SIGTERM)
@@ -271,9 +276,9 @@ def test_without_persistence_a_restart_waits_for_the_control_plane(tmp_path: Pat
 def test_manual_discovery_bundles_and_status_move_at_a_signal_only(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = discovery_of({"bundles": {"authz": {"resource": "get"}}})
     config = boot(tmp_path, plane, discovery={"resource": "discovery", "decision": "config", "trigger": "manual"})
-    with sidecar(tmp_path, config, listens=False) as authz:
+    with sidecar(tmp_path, config, is_waiting=True) as authz:
         authz.signal(signal.SIGHUP)
-        authz.wait_listening()
+        authz.wait_for_line("listening")
         report = plane.report("one report")
         assert report["bundles"]["authz"]["active_revision"] == "g1"
         assert (len(plane.reports), len(plane.asked)) == (1, 2)

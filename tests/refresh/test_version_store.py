@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from authz.refresh import version_store
 from authz.refresh.version_store import StoredBundle, StoreError, Version, VersionStore, version_id
 
 
@@ -169,6 +170,45 @@ def test_a_disk_that_is_full_loses_nothing(store: VersionStore, monkeypatch: pyt
     monkeypatch.undo()
     assert store.versions() == [kept]
     assert contents(store, kept) == {"a": [b"A1"]}
+
+
+def test_what_was_written_of_a_version_that_found_no_room_is_dropped(
+    store: VersionStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each attempt would leave some, until there is no room for anything."""
+    kept = save(store, 1, a=b"A1")
+    synced: list[int] = []
+
+    def full_soon(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 2:  # the first archive, and its directory
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full_soon)
+    with pytest.raises(StoreError, match="no space left"):
+        save(store, 2, a=b"A2", b=b"B2")
+    assert len(synced) == 3
+    assert {name for name in files(directory) if name.startswith("blobs/")} == {f"blobs/{kept.bundles[0].digests[0]}"}
+
+
+def test_the_archives_of_a_version_that_cannot_be_read_just_now_are_kept(
+    store: VersionStore, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no more descriptors, or the disk hangs: that is no reason to forget what is on it."""
+    kept = save(store, 1, a=b"A1")
+    name = next(iter((directory / "versions").iterdir())).name
+
+    def unreadable(path: Path | int, mode: str) -> object:
+        if isinstance(path, Path) and path.name == name:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return open(path, mode)
+
+    monkeypatch.setattr(version_store, "open", unreadable, raising=False)
+    with pytest.raises(StoreError, match="too many open files"):
+        save(store, 2, a=b"A2")
+    monkeypatch.undo()
+    assert contents(store, kept) == {"a": [b"A1"]}
+    assert [found.revision for found in store.versions()] == ["r2", "r1"]
 
 
 WRITER = """
