@@ -14,7 +14,7 @@ from typing import Final
 from rich.console import Console
 
 from bench import joins, micro, scale, shapes, small, transport
-from bench.load import activation, rates
+from bench.load import activation, rates, swaps
 from bench.plot import draw
 from bench.record import RESULTS, Figures, Origin, Record
 from bench.report import show
@@ -29,6 +29,7 @@ BENCHES: Final[dict[str, Callable[..., Figures]]] = {
     "transport": transport.run,
     "load": rates.run,
     "activation": activation.run,
+    "swaps": swaps.run,
 }
 
 

@@ -35,6 +35,9 @@ SWAP_RATIO: Final = 2.0
 """What the p99 of checks may be during a swap, in p99 of quiet time."""
 SWAPS_RATIO: Final = 1.1
 """The resident memory after many swaps, in that after a tenth of them."""
+SWAPS_LEAST_RATIO: Final = 0.9
+DECIDES_MS: Final = 1_000.0
+"""Within which a bundle that was published decides, and one that was gone back to."""
 
 
 class Target(NamedTuple):
@@ -129,6 +132,19 @@ def _activation(figures: Figures) -> Iterator[Target]:
     yield _at_most("memory after all swaps over a tenth of them", memory["most_of_second_half_mb"] / early, SWAPS_RATIO, " times")
 
 
+def _swaps(figures: Figures) -> Iterator[Target]:
+    for what in ("failures", "mixed", "not_monotone"):
+        yield _at_most(f"{what} among {figures['answers']:,} answers", figures[what], 0)
+    yield _at_most("p99 of requests during swaps over quiet", figures["checks"]["swap"]["p99_ratio"], SWAP_RATIO, " times")
+    for way, row in figures["decides"].items():
+        yield _at_most(f"{way} decides, p99", row.get("p99_ms", row["max_ms"]), DECIDES_MS, " ms")
+    for way in ("rollbacks", "bundles"):
+        row = figures["memory"][way]
+        yield _at_most(f"memory after {row['swaps']:,} {way}, most over a tenth of them", row["most_ratio"], SWAPS_RATIO, " times")
+        least = row["least_ratio"]
+        yield Target(f"memory after {row['swaps']:,} {way}, least ≥ {SWAPS_LEAST_RATIO:g} times ({least:.2f})", least >= SWAPS_LEAST_RATIO)
+
+
 _TARGETS: Final[dict[str, Callable[[Figures], Iterator[Target]]]] = {
     "micro": _micro,
     "transport": _transport,
@@ -138,4 +154,5 @@ _TARGETS: Final[dict[str, Callable[[Figures], Iterator[Target]]]] = {
     "joins": _joins,
     "load": _load,
     "activation": _activation,
+    "swaps": _swaps,
 }

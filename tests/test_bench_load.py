@@ -8,7 +8,7 @@ from time import perf_counter
 
 import pytest
 
-from bench.load import activation, pace, rates
+from bench.load import activation, pace, rates, swap_memory, swaps
 from bench.load.pace import Answer, Paced, for_seconds, latencies, medians
 
 
@@ -79,3 +79,22 @@ def test_envoy_is_asked_at_a_constant_rate_with_the_check_and_without() -> None:
     assert figures["saturation"].keys() == names
     assert {"p95_ms", "added_p95_ms", "envoy_cores", "authz_cores", "authz_mb"} < figures["quiet"]["ngh2-3-rules, 100/s"].keys()
     assert figures["swaps"].keys() == {f"{name}, 100/s" for name in (rates.NONE, "ngh2-20-rules", "grpcio-20-rules")}
+
+
+def test_bundles_replace_each_other_at_a_constant_rate_and_all_that_is_promised_is_counted() -> None:
+    figures = swaps.measure(20, 200.0, swaps=2, quiet_s=0.5, rollbacks=2)
+    assert (figures["failures"], figures["mixed"], figures["not_monotone"]) == (0, 0, 0)
+    assert figures["answers"] > 200
+    assert figures["checks"]["swap"]["p50_ratio"] > 0
+    assert 0 < figures["decides"]["rollback"]["max_ms"] < figures["decides"]["change"]["max_ms"]
+
+
+def test_memory_is_measured_over_rollbacks_and_over_bundles() -> None:
+    figures = swap_memory.measure(20, rollbacks=3, bundles=2)
+    assert {"after_0_mb", "after_1_mb", "after_2_mb", "after_3_mb", "most_ratio", "least_ratio"} < figures["rollbacks"].keys()
+    assert figures["bundles"]["swaps"] == 2
+
+
+def test_only_what_was_due_within_a_span_counts_for_it() -> None:
+    answers = [Answer(due, 1.0, True) for due in (3.0, 0.0, 1.0, 2.0, 4.0, 5.0)]
+    assert [answer.due for answer in swaps.during(answers, [(1.0, 2.5), (4.0, 5.0)])] == [1.0, 2.0, 4.0]

@@ -192,6 +192,19 @@ def swapped(ratio: float, most_mb: float) -> Figures:
     return {"activation": {"swap": {"p99_ratio": ratio}}, "memory": memory}
 
 
+def exchanged(count: int, ratio: float, took_ms: float, least: float, most: float) -> Figures:
+    row = {"swaps": 1000, "least_ratio": least, "most_ratio": most}
+    return {
+        "failures": count,
+        "mixed": count,
+        "not_monotone": count,
+        "answers": 10,
+        "checks": {"swap": {"p99_ratio": ratio}},
+        "decides": {"change": {"p99_ms": took_ms, "max_ms": 9999.0}, "rollback": {"max_ms": took_ms}},
+        "memory": {"rollbacks": row, "bundles": row},
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "figures", "expected"),
     [
@@ -211,6 +224,8 @@ def swapped(ratio: float, most_mb: float) -> Figures:
         ("load", {"quiet": {"ngh2-3-rules, 2000/s": {"added_p95_ms": 1.1}}}, [False]),
         ("activation", swapped(2.0, 110.0), [True, True]),
         ("activation", swapped(2.1, 111.0), [False, False]),
+        ("swaps", exchanged(0, 2.0, 1000.0, 0.9, 1.1), [True] * 10),
+        ("swaps", exchanged(1, 2.1, 1000.1, 0.89, 1.11), [False] * 10),
     ],
 )
 def test_a_missed_target_is_seen(name: str, figures: Figures, expected: list[bool]) -> None:

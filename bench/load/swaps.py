@@ -135,7 +135,7 @@ def _phases(answers: Sequence[Answer], swaps: Sequence[Swap]) -> dict[str, dict[
         "quiet": lambda swap: (swap.quiet, swap.saved),
         "swap": lambda swap: (swap.saved, swap.over),
     }
-    rows = {name: latencies(_during(answers, map(span, swaps))) for name, span in spans.items()}
+    rows = {name: latencies(during(answers, map(span, swaps))) for name, span in spans.items()}
     ratios = {
         f"{name}_ratio": round(value / rows["quiet"][f"{name}_ms"], 3)
         for name in ("p50", "p95", "p99")
@@ -145,7 +145,7 @@ def _phases(answers: Sequence[Answer], swaps: Sequence[Swap]) -> dict[str, dict[
     return rows
 
 
-def _during(answers: Sequence[Answer], spans: Iterable[tuple[float, float]]) -> Iterator[Answer]:
+def during(answers: Sequence[Answer], spans: Iterable[tuple[float, float]]) -> Iterator[Answer]:
     """Yield the answers to what was due within one of the spans; both are in order of time."""
     due = iter(sorted(answers))
     answer = next(due, None)
