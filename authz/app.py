@@ -206,7 +206,6 @@ class App:
         self._log_writer = log_writer
         activations = ActivationCounters()
         self.policies = _managed(loaded, answering, activations)
-        self._bundles = self.policies.bundles
         self._admin_addr = ""
         self._view = ProcessView(answering, self.policies, activations)
         self._view.metrics.add(self.policies.status_metrics)
@@ -216,7 +215,7 @@ class App:
     async def administering(self) -> AsyncIterator[None]:
         """Answer probes and operators meanwhile, before the first policy is active and until the drain is over."""
         async with AsyncExitStack() as stack:
-            admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr), self._bundles)
+            admin = await AdminServer.start(self._view, parse_address(self._config.admin_addr), self.policies.operations)
             stack.push_async_callback(admin.stop)
             self._admin_addr = str(admin.address)
             log(logger, "info", "starting", version=__version__, admin_addr=self._admin_addr)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -58,8 +58,8 @@ class Downloads:
                 await self._clients.pop(name).__aexit__(None, None, None)
         for name, settings in plane.bundles.items():
             if name not in self._running:
-                is_same = name not in before.bundles or _origin(plane, name) == _origin(before, name)
-                await self._begin(settings, active.get(name), is_same=is_same)
+                is_same = name not in before.bundles or _identity(plane, name) == _identity(before, name)
+                await self._begin(settings, active.get(name) if is_same else None)
 
     async def client(self, service: str) -> ServiceClient:
         """Return the client of a service, which is there until the service changes."""
@@ -68,13 +68,13 @@ class Downloads:
             self._clients[service] = await client.__aenter__()
         return self._clients[service]
 
-    async def _begin(self, settings: DownloadSettings, active: Parts | None, *, is_same: bool) -> None:
-        """Begin to download a bundle. The ETag of what is active means something only where it came from (`is_same`)."""
+    async def _begin(self, settings: DownloadSettings, active: Parts | None) -> None:
+        """Begin to download a bundle, of which something may be active that came from there and was verified in the same way."""
         client = None if settings.service is None else await self.client(settings.service)
-        etag = active.etag if active is not None and is_same else ""
+        etag = "" if active is None else active.etag
         downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state, etag=etag)
         if active is not None:
-            adopt(downloader, replace(active, etag=etag), Activated(active.revision))
+            adopt(downloader, active, Activated(active.revision))
         self._running[settings.name] = _Download(downloader, begun(downloader))
 
     async def _end(self, name: str) -> None:
@@ -134,10 +134,11 @@ def adopt(downloader: Downloader, parts: Parts, activated: Activated) -> None:
     downloader.adopt(activated, parts.etag, bytes.fromhex(parts.digests[-1]))
 
 
-def _origin(plane: ControlPlane, bundle: str) -> object:
-    """Return where a bundle comes from."""
+def _identity(plane: ControlPlane, bundle: str) -> object:
+    """Return what makes a bundle another one: where it comes from, which an ETag is good for, and how it is verified."""
     settings = plane.bundles[bundle]
-    return settings.resource if settings.service is None else (plane.services[settings.service].url, settings.resource)
+    url = None if settings.service is None else plane.services[settings.service].url
+    return url, settings.resource, settings.signing, plane.keys
 
 
 def _service(plane: ControlPlane, bundle: str) -> object:

@@ -15,12 +15,13 @@ from authz.control_plane.boot import Boot
 from authz.control_plane.bundles import BundlePolicies
 from authz.control_plane.compiling import CompileSettings
 from authz.control_plane.discovery import Discovery
+from authz.control_plane.operations import BundleOperations
 from authz.control_plane.status_metrics import StatusMetrics
 from authz.control_plane.status_reports import StatusReports
 from authz.refresh.status import RefreshStatus
 from authz.services.downloader import BUNDLE, DISCOVERY
 from authz.services.resolution import ControlPlane
-from authz.services.status import PluginState, PluginStatus, Status
+from authz.services.status import PluginState, PluginStatus, Status, status_document
 from authz.telemetry.logs import telling_of_death
 from authz.telemetry.metrics import BundleStats
 
@@ -79,6 +80,11 @@ class ManagedPolicies:
         for source in (self.bundles, self._discovery):
             if source is not None:
                 source.on_change = self._reports.update
+
+    @property
+    def operations(self) -> BundleOperations | None:
+        """What an operator can do with the bundles; None where policies do not come from bundles."""
+        return None if self.bundles is None else BundleOperations(self.bundles, self.request)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -152,6 +158,10 @@ class ManagedPolicies:
     def bundle_stats(self) -> BundleStats | None:
         """Return what is measured of bundles, None where policies do not come from bundles."""
         return self.policies.bundle_stats()
+
+    async def report(self) -> dict[str, Any] | None:
+        """Return what would be reported now; None where nothing is."""
+        return status_document(await self._status()) if self._reports.is_on else None
 
     async def _status(self) -> Status:
         discovery = self._discovery

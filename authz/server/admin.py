@@ -43,6 +43,9 @@ class AdminView(Protocol):
     async def active_policy(self) -> dict[str, Any]:
         """Describe the active policy; `revision` is None without one."""
 
+    async def report(self) -> dict[str, Any] | None:
+        """Return the status report as it is now, None where none is sent anywhere."""
+
 
 def admin_app(view: AdminView, bundles: BundleControl | None = None) -> web.Application:
     """Return the aiohttp application of the admin routes, with those for bundles if policies come from there."""
@@ -52,6 +55,7 @@ def admin_app(view: AdminView, bundles: BundleControl | None = None) -> web.Appl
     app.router.add_get("/health", routes.health)
     app.router.add_get("/ready", routes.ready)
     app.router.add_get("/v1/policy/active", routes.active_policy)
+    app.router.add_get("/v1/status", routes.status)
     if bundles is not None:
         add_bundle_routes(app, bundles)
     return app
@@ -82,6 +86,13 @@ class _Routes:
 
     async def active_policy(self, _request: web.Request) -> web.Response:
         return json_response({**await self._view.active_policy(), "sources": [source_document(status) for status in self._view.sources()]})
+
+    async def status(self, _request: web.Request) -> web.Response:
+        """Answer as OPA's `/v1/status`."""
+        report = await self._view.report()
+        if report is None:
+            return json_response({"code": "internal_error", "message": "status plugin not enabled"}, 500)
+        return json_response({"result": report})
 
 
 def _asks(request: web.Request, *names: str) -> bool:

@@ -40,6 +40,9 @@ class Sources(Protocol):
     def bundle_stats(self) -> BundleStats | None:
         """Return what is measured of bundles, None where policies do not come from bundles."""
 
+    async def report(self) -> dict[str, Any] | None:
+        """Return the status report as it is now, None where none is sent anywhere."""
+
 
 class ProcessView:
     """An `AdminView` over the parts of one service."""
@@ -66,6 +69,10 @@ class ProcessView:
     def sources(self) -> Sequence[RefreshStatus]:
         """Return the state of every policy source."""
         return self._policies.statuses()
+
+    async def report(self) -> dict[str, Any] | None:
+        """Return the status report as it is now, None where none is sent anywhere."""
+        return await self._policies.report()
 
     async def active_policy(self) -> dict[str, Any]:
         """Describe the active policy; the revision is null without one."""

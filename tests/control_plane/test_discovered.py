@@ -18,7 +18,7 @@ from bench.lab.waiting import wait_until
 from tests.bundle.archives import archive, files
 from tests.control_plane.plane_server import POLLING, PlaneServer, Report, bundle, discovery_of, plane_server
 from tests.control_plane.published import bundle_of
-from tests.serving import Serving, serving
+from tests.serving import Serving, run_authz, serving
 
 ALLOWED, DENIED = 0, 7
 KEY = "a secret of some length, of some length"
@@ -109,6 +109,25 @@ def test_it_waits_for_discovery_and_then_for_bundles_and_says_so(tmp_path: Path,
         assert decides(authz) == (ALLOWED, DENIED)
         report = plane.report("ready", lambda found: found["plugins"].get("envoy_ext_authz_grpc") == {"state": "OK"})
         assert report["plugins"]["bundle"] == {"state": "OK"}
+
+
+def test_workers_decide_with_a_discovered_bundle(tmp_path: Path, plane: PlaneServer) -> None:
+    plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}})
+    with sidecar(tmp_path, boot(tmp_path, plane, workers=2)) as authz:
+        assert decides(authz) == (ALLOWED, DENIED)
+        metrics = plane.report("of both", lambda found: found["plugins"]["envoy_ext_authz_grpc"]["state"] == "OK")["metrics"]["prometheus"]
+        assert metrics["authz_workers"]["metric"] == [{"gauge": {"value": 2.0}}]
+
+
+def test_a_bundle_that_has_to_be_signed_from_now_on_is_verified_again(tmp_path: Path, plane: PlaneServer) -> None:
+    plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}})
+    with sidecar(tmp_path, boot(tmp_path, plane, keys={"k": {"key": KEY, "algorithm": "HS256"}})) as authz:
+        plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get", signing={"keyid": "k"})}}, "d2")
+        report = plane.report("refused", lambda found: found["bundles"]["authz"].get("code"))
+        assert report["bundles"]["authz"]["last_successful_activation"] == "0001-01-01T00:00:00Z"
+        assert report["plugins"]["bundle"] == {"state": "NOT_READY"}
+        assert source(authz, "authz")["error"]["code"] == "bundle_signature"
+        assert decides(authz) == (ALLOWED, DENIED)
 
 
 def test_a_changed_discovery_moves_to_another_bundle(tmp_path: Path, plane: PlaneServer) -> None:
@@ -282,6 +301,6 @@ def test_manual_discovery_bundles_and_status_move_at_a_signal_only(tmp_path: Pat
         report = plane.report("one report")
         assert report["bundles"]["authz"]["active_revision"] == "g1"
         assert (len(plane.reports), len(plane.asked)) == (1, 2)
-        authz.signal(signal.SIGHUP)
+        assert run_authz("bundle", "refresh", "--admin-addr", authz.admin).returncode == 0
         wait_until(lambda: len(plane.reports) == 2, "another report")
         assert len(plane.asked) == 4

@@ -148,6 +148,7 @@ def test_policies_of_directories_report_labels_and_parts(tmp_path: Path, plane: 
         assert report.keys() == {"labels", "plugins", "metrics"}
         assert report["labels"]["region"] == "west"
         assert report["plugins"].keys() == {"discovery", "envoy_ext_authz_grpc", "status"}
+        assert authz.get("/v1/status")[1]["result"].items() >= {name: report[name] for name in ("labels", "plugins")}.items()
         console = authz.lines("Status Log")[-1]
         assert console.items() >= {"type": "openpolicyagent.org/status", "labels": report["labels"], "level": "info"}.items()
 

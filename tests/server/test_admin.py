@@ -36,6 +36,9 @@ class FakeView:
     async def active_policy(self) -> dict[str, Any]:
         return {"revision": "r1"}
 
+    async def report(self) -> dict[str, Any] | None:
+        return {"labels": {"id": "x"}} if self._ready else None
+
 
 def ask(view: FakeView, path: str, method: str = "GET") -> tuple[int, Any, str]:
     """Ask a real server over TCP; return status, body and content type."""
@@ -52,6 +55,12 @@ def ask(view: FakeView, path: str, method: str = "GET") -> tuple[int, Any, str]:
 
 def test_metrics_are_in_the_text_format() -> None:
     assert ask(FakeView(), "/metrics") == (200, "authz_policy_active 1.0\n", "text/plain; version=0.0.4; charset=utf-8")
+
+
+def test_the_status_report_can_be_asked_for_if_there_is_one() -> None:
+    assert ask(FakeView(), "/v1/status")[:2] == (200, {"result": {"labels": {"id": "x"}}})
+    answer = {"code": "internal_error", "message": "status plugin not enabled"}
+    assert ask(FakeView(ready=False), "/v1/status")[:2] == (500, answer)
 
 
 @pytest.mark.parametrize("sources", [(GOOD,), (FAILED,), (NEVER,)])
