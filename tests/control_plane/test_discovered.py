@@ -275,6 +275,50 @@ def test_a_restart_without_the_control_plane_restores_configuration_and_policy(t
         assert not authz.lines("Discovery update processed successfully")
 
 
+def test_a_damaged_discovery_bundle_on_disk_is_not_believed(tmp_path: Path, plane: PlaneServer) -> None:
+    plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}})
+    config = boot(tmp_path, plane)
+    with sidecar(tmp_path, config):
+        plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}}, "d2")
+        plane.report("persisted", lambda found: discovered(found).get("active_revision") == "d2")
+    blobs = tmp_path / "state" / "discovery" / "blobs"
+    newest = max(blobs.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    newest.write_bytes(newest.read_bytes()[:-1] + b"!")
+    plane.has["/discovery"] = 500
+    with sidecar(tmp_path, config, log="second") as authz:
+        error = authz.wait_for_line("a discovery bundle on disk cannot be used")
+        assert str(newest) in error["error"]
+        assert authz.lines("configured by the last good discovery bundle")[0]["revision"] == "d1"
+
+
+def test_a_disk_that_cannot_be_used_costs_no_configuration_and_is_a_warning(tmp_path: Path, plane: PlaneServer) -> None:
+    plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get", persist=True)}})
+    (tmp_path / "state").write_text("no directory")
+    with sidecar(tmp_path, boot(tmp_path, plane)) as authz:
+        assert decides(authz) == (ALLOWED, DENIED)
+        assert authz.lines("the discovery bundle is not persisted")
+        report = plane.report("warnings", lambda found: found["plugins"].get("bundle", {}).get("state") == "WARN")
+        assert report["plugins"]["discovery"]["state"] == "WARN"
+        assert str(tmp_path / "state") in report["plugins"]["discovery"]["message"]
+
+
+def test_reports_move_with_the_configuration(tmp_path: Path, plane: PlaneServer) -> None:
+    with plane_server() as sink:
+        config = {"bundles": {"authz": bundle("get")}, "services": {"sink": {"url": sink.url}}, "status": {"service": "sink"}}
+        plane.has["/discovery"] = discovery_of(config)
+        path = boot(tmp_path, plane)
+        document = json.loads(path.read_text())
+        del document["status"]  # for what is in here cannot be discovered
+        path.write_text(json.dumps(document))
+        with sidecar(tmp_path, path) as authz:
+            sink.report("there", lambda found: discovered(found).get("active_revision") == "d1")
+            plane.has["/discovery"] = discovery_of({**config, "status": {"service": "acme", "partition_name": "p"}}, "d2")
+            plane.report("here", lambda found: discovered(found).get("active_revision") == "d2")
+            assert plane.report_paths[-1] == "/status/p"
+            plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}}, "d3")
+            wait_until(lambda: authz.get("/v1/status")[0] == 500, "nowhere")
+
+
 def test_without_persistence_a_restart_waits_for_the_control_plane(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get", persist=True)}})
     config = boot(tmp_path, plane, discovery={"resource": "discovery", "decision": "config", "polling": POLLING})

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from authz.services.downloader import LONG_POLL_TYPE, MAX_FAILED_DELTAS, Downloader
+from authz.services.downloader import DISCOVERY, LONG_POLL_TYPE, MAX_FAILED_DELTAS, Downloader
 from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
@@ -70,7 +70,7 @@ async def downloading(
     handler: Any, policy: Policy, *, states: list[BundleState] | None = None, **fields: Any
 ) -> AsyncIterator[tuple[Downloader, Upstream]]:
     """Have a downloader of a server; `states` gets what it reports."""
-    options = {name: fields.pop(name) for name in ("now_ns", "wait", "etag") if name in fields}
+    options = {name: fields.pop(name) for name in ("now_ns", "wait", "etag", "part") if name in fields}
     settings = DownloadSettings(NAME, "acme", "bundle", **fields)
     async with upstream(handler) as server, client(server.url) as asker:
         report = (states if states is not None else []).append
@@ -105,6 +105,44 @@ def test_a_bundle_is_handed_on_once_and_then_only_asked_about() -> None:
             assert (state.revision, state.size, state.is_ok) == ('"1"', len(ARCHIVE), True)
             assert state.requested_ns > state.downloaded_ns > 0
             assert state.answered_ns >= state.requested_ns
+
+    run(test())
+
+
+@pytest.mark.parametrize("fault", ["status", "rejected"])
+def test_a_discovery_bundle_is_asked_for_as_a_whole_after_a_failure(fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        policy, shelf = Policy(Activated(), Rejected("no", is_final=False, code="config")), Shelf()
+        async with downloading(shelf, policy, part=DISCOVERY) as (downloader, server):
+            await downloader.refresh()
+            if fault == "status":
+                shelf.etag, shelf.status = '"2"', 500
+            else:
+                await shelf.put(ANOTHER, '"2"')
+            await downloader.refresh()
+            assert downloader.state.code == ("" if fault == "status" else "config")
+            shelf.status = 200
+            await shelf.put(ARCHIVE, '"1"')
+            await downloader.refresh()
+            assert known_etags(server) == [None, '"1"', None]
+            assert (downloader.state.is_ok, downloader.state.code, len(policy.downloads)) == (True, "", 1 if fault == "status" else 2)
+
+    with caplog.at_level("INFO", logger="authz"):
+        run(test())
+    phrase = "Discovery download failed" if fault == "status" else "Discovery reconfiguration error occurred"
+    assert [record.getMessage() for record in caplog.records] == ["Discovery update processed successfully.", phrase]
+
+
+def test_what_was_asked_for_is_settled_when_it_was_answered_and_not_before() -> None:
+    async def test() -> None:
+        policy = Policy()
+        async with downloading(Shelf(), policy, is_manual=True) as (downloader, server), running(downloader):
+            await downloader.settle()
+            assert server.asked == []
+            for count in (1, 2):
+                downloader.trigger()
+                await downloader.settle()
+                assert (len(server.asked), downloader.state.is_ok) == (count, True)
 
     run(test())
 
