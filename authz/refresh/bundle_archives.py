@@ -1,27 +1,20 @@
-"""Archives that another process hands over → the source of one policy: verified, deltas applied, combined, tested if asked.
+"""Archives that another process hands over → the source of one policy: verified, deltas applied, ready to be combined.
 
 Runs in the compile worker. Which archives are wanted, and what becomes of the policy, is not known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from authz.bundle.bundle import Bundle, parse_bundle
 from authz.bundle.delta import apply_delta
-from authz.bundle.directory import PolicySource
 from authz.bundle.errors import BundleError
 from authz.bundle.keys import Key, Keys
 from authz.bundle.limits import DEFAULT_LIMITS
 from authz.bundle.signatures import Verification
 from authz.errors import ErrorCode
 from authz.refresh.messages import BundleKey, BundleParts, Bundles, Failed, ReadBundle
-from authz.rego.errors import CompileError
-from authz.testing import Outcome, Result, compile_suite
-
-SHOWN_TESTS: Final = 5
 
 
 class RefusedError(Exception):
@@ -79,26 +72,3 @@ def _content(descriptor: int) -> bytes:
 
 def _key(key: BundleKey) -> Key:
     return Key(key.id, key.key, key.algorithm, key.scope)
-
-
-def run_tests(source: PolicySource, rego_version: int, now_ns: int) -> Failed | None:
-    """Run the tests among the modules; return what is wrong with them: one fails, they do not compile, or there are none."""
-    try:
-        suite = compile_suite(source.modules, source.data, source.versions(rego_version))
-    except CompileError as error:
-        return Failed(ErrorCode.POLICY_TESTS, str(error), is_final=True)
-    if not suite.tests:
-        advice = "put `*_test.rego` files into the bundle, or leave out `require_tests`"
-        return Failed(ErrorCode.POLICY_TESTS, "the bundles have no tests, and `require_tests` asks for some", advice, is_final=True)
-    results = [suite.run(test, now_ns) for test in suite.tests]
-    bad = [result for result in results if result.outcome not in (Outcome.PASS, Outcome.SKIPPED)]
-    return Failed(ErrorCode.POLICY_TESTS, _told(bad, len(results)), is_final=True) if bad else None
-
-
-def _told(bad: Sequence[Result], count: int) -> str:
-    lines = [f"{len(bad)} of {count} tests of the bundles failed"]
-    for result in bad[:SHOWN_TESTS]:
-        test = result.test
-        reason = result.error or result.detail or ", ".join(case.name for case in result.cases if not case.has_passed) or result.outcome
-        lines.append(f"{test.location.file}:{test.location.row}: {test.full_name}: {reason}")
-    return "\n  ".join(lines)
