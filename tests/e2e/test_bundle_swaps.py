@@ -24,7 +24,7 @@ from bench.lab.waiting import wait_until
 from tests.e2e import names
 from tests.serving import run_authz
 
-SWAPS: Final = int(os.environ.get("AUTHZ_SWAPS", "15"))
+SWAPS: Final = int(os.environ.get("AUTHZ_SWAPS", "6"))
 CHANGES: Final = 3
 LATEST_S: Final = 1.0
 """Within which a change decides, and a rollback."""
