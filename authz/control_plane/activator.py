@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from authz.control_plane.candidates import Candidates, Chosen
 from authz.control_plane.compiling import Wanted
-from authz.control_plane.contents import Archive, Parts, id_of
+from authz.control_plane.contents import Archive, Parts, id_of, received
 from authz.control_plane.history import Held, History
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed
@@ -99,12 +99,7 @@ class Activator:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if download.name not in self.wanted.bundles:
             return _UNWANTED
-        base = self.active.get(download.name)
-        if base is not None and download.base_etag == base.etag:
-            parts = base.followed_by(archive, download.etag)
-        else:
-            parts = Parts(download.name, (archive,), download.etag)
-        candidate = self._candidates.add(parts, answer)
+        candidate = self._candidates.add(received(self.active.get(download.name), download, archive), answer)
         self._is_wanted.set()
         try:
             return await answer

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from authz.refresh.messages import ReadBundle
 from authz.refresh.version_store import StoredBundle, version_id
+from authz.services.downloads import Download
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,13 @@ class Parts:
     def stored(self) -> StoredBundle:
         """Return what a version remembers of it."""
         return StoredBundle(self.name, self.revision, self.digests, self.etag)
+
+
+def received(base: Parts | None, download: Download, archive: Archive) -> Parts:
+    """Return a bundle as a download makes it: after the one that it was asked on top of, for it may be a delta of that, else by itself."""
+    if base is not None and download.base_etag == base.etag:
+        return base.followed_by(archive, download.etag)
+    return Parts(download.name, (archive,), download.etag)
 
 
 def id_of(contents: Mapping[str, Parts]) -> str:

@@ -18,7 +18,7 @@ from authz.bundle.json_text import parse_json
 from authz.control_plane.activator import MAX_DELTAS
 from authz.control_plane.boot import Boot
 from authz.control_plane.compiling import CompileSettings, Wanted, evaluate_bundle
-from authz.control_plane.contents import Archive, Parts, id_of
+from authz.control_plane.contents import Archive, Parts, id_of, received
 from authz.control_plane.downloads import begun, ended, source_of
 from authz.control_plane.persistence import directory_of
 from authz.control_plane.spool import SpoolError
@@ -147,11 +147,7 @@ class Discovery:
 
     async def _deliver(self, download: Download) -> Outcome:
         archive = await asyncio.to_thread(Archive.of, download.content)
-        if self._parts is not None and download.base_etag == self._parts.etag:
-            parts = self._parts.followed_by(archive, download.etag)
-        else:
-            parts = Parts(download.name, (archive,), download.etag)
-        found = await self._evaluated(parts)
+        found = await self._evaluated(received(self._parts, download, archive))
         if isinstance(found, Failed):
             return Rejected(found.message, found.errors, found.is_final, found.help, found.code)
         await self._follow(found.discovered.plane)
