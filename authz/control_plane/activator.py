@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from authz.control_plane.candidates import Candidates, Chosen
 from authz.control_plane.compiling import Wanted
-from authz.control_plane.contents import Archive, Parts, id_of, received
+from authz.control_plane.contents import Parts, id_of, received
 from authz.control_plane.history import Held, History
 from authz.errors import AuthzError, ErrorCode
 from authz.refresh.messages import Compiled, CompileResponse, Failed
@@ -95,11 +95,10 @@ class Activator:
 
     async def deliver(self, download: Download) -> Outcome:
         """Return what becomes of a download once that is decided."""
-        archive = await asyncio.to_thread(Archive.of, download.content)
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if download.name not in self.wanted.bundles:
             return _UNWANTED
-        candidate = self._candidates.add(received(self.active.get(download.name), download, archive), answer)
+        candidate = self._candidates.add(received(self.active.get(download.name), download), answer)
         self._is_wanted.set()
         try:
             return await answer

@@ -50,8 +50,9 @@ class Parts:
         return StoredBundle(self.name, self.revision, self.digests, self.etag)
 
 
-def received(base: Parts | None, download: Download, archive: Archive) -> Parts:
+def received(base: Parts | None, download: Download) -> Parts:
     """Return a bundle as a download makes it: after the one that it was asked on top of, for it may be a delta of that, else by itself."""
+    archive = Archive(download.content, download.digest)
     if base is not None and download.base_etag == base.etag:
         return base.followed_by(archive, download.etag)
     return Parts(download.name, (archive,), download.etag)

@@ -146,8 +146,7 @@ class Discovery:
                 self._store.close()
 
     async def _deliver(self, download: Download) -> Outcome:
-        archive = await asyncio.to_thread(Archive.of, download.content)
-        found = await self._evaluated(received(self._parts, download, archive))
+        found = await self._evaluated(received(self._parts, download))
         if isinstance(found, Failed):
             return Rejected(found.message, found.errors, found.is_final, found.help, found.code)
         await self._follow(found.discovered.plane)

@@ -227,10 +227,9 @@ class Downloader:
         if digest == self._active_digest:  # a server without ETags, or one that restarted
             self._active_etag = fetched.etag
             return False
-        outcome = await self._outcome(
-            Download(self.settings.name, content, fetched.etag, asked_with if fetched.is_conditional else None, len(content), now_ns),
-            digest,
-        )
+        base_etag = asked_with if fetched.is_conditional else None
+        download = Download(self.settings.name, content, digest.hex(), fetched.etag, base_etag, len(content), now_ns)
+        outcome = await self._outcome(download, digest)
         if isinstance(outcome, Rejected):
             self._refused += 1
             self._failed_deltas += fetched.is_conditional

@@ -15,11 +15,12 @@ BundleType: TypeAlias = Literal["snapshot", "delta"]
 class Download:
     """A bundle's archive as it came. `base_etag` is that of the bundle which it may be a delta of, None if it must be a snapshot.
 
-    `received_ns` is UNIX time.
+    `digest` is the content's SHA-256 (hex), `received_ns` is UNIX time.
     """
 
     name: str
     content: bytes
+    digest: str
     etag: str
     base_etag: str | None
     size: int

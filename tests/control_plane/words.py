@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from itertools import count
 
 from authz.control_plane.activator import Activator
@@ -126,7 +127,7 @@ class Bench:
     def send(self, name: str, text: str, *, base: str | None = None) -> asyncio.Task[Outcome]:
         """Begin a delivery. `base` is the text of the archive that a delta may be on top of."""
         base_etag = None if base is None else f'"{base}"'
-        download = Download(name, text.encode(), f'"{text}"', base_etag, len(text), 0)
+        download = Download(name, text.encode(), sha256(text.encode()).hexdigest(), f'"{text}"', base_etag, len(text), 0)
         task = asyncio.create_task(self.activator.deliver(download))
         self.deliveries.append(task)
         return task
