@@ -18,12 +18,13 @@ import uvloop
 from authz import __version__
 from authz.config import CanarySettings, Config, ConfigError, Loaded
 from authz.control_plane.boot import Boot
-from authz.control_plane.bundles import BundlePolicies, BundleSettings
-from authz.control_plane.compiling import CompileSettings
+from authz.control_plane.bundles import BundlePolicies
+from authz.control_plane.compiling import BundleCompiler, CompileSettings
 from authz.control_plane.managed import ManagedPolicies, Policies
 from authz.decider import SWITCH_INTERVAL_S, Decider, identity_settings, sending_settings
 from authz.errors import ErrorCode
 from authz.pdp import RehearsalReport, Snapshot, verdict
+from authz.refresh.compilers import Compilers
 from authz.refresh.directories import DirectoryPolicies, DirectorySettings
 from authz.refresh.files import printable
 from authz.refresh.messages import Compiled, Failed
@@ -115,11 +116,12 @@ def _managed(loaded: Loaded, answering: Answering, counters: ActivationCounters)
     compiling = CompileSettings(
         config.entrypoint, config.rego_version, config.reload.compile_timeout_s, wanted.require_signatures, wanted.require_tests
     )
+    compiler = BundleCompiler(compiling, Compilers(is_ahead=wanted.start_compiler_ahead))
     boot = Boot(loaded.document, resolve(config), os.environ)
-    return ManagedPolicies(_policies(config, boot, compiling, answering, counters), boot, compiling)
+    return ManagedPolicies(_policies(config, boot, compiler, answering, counters), boot, compiler)
 
 
-def _policies(config: Config, boot: Boot, compiling: CompileSettings, answering: Answering, counters: ActivationCounters) -> Policies:
+def _policies(config: Config, boot: Boot, compiler: BundleCompiler, answering: Answering, counters: ActivationCounters) -> Policies:
     """Return where policies come from: directories, or bundles."""
     reload, decide = config.reload, Decide(answering.activate, _approval(config, answering))
     if not (config.bundles or config.discovery):
@@ -128,7 +130,7 @@ def _policies(config: Config, boot: Boot, compiling: CompileSettings, answering:
             paths, config.entrypoint, config.rego_version, reload.compile_timeout_s, is_watching=reload.watch, poll_s=reload.poll_s
         )
         return DirectoryPolicies(directories, decide, counters)
-    return BundlePolicies(boot.plane, BundleSettings(compiling, config.activation.keep_versions), decide, counters, boot.environment)
+    return BundlePolicies(boot.plane, compiler, decide, counters, boot.environment, keep_versions=config.activation.keep_versions)
 
 
 def _approval(config: Config, answering: Answering) -> Approve:

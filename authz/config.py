@@ -79,11 +79,15 @@ class ReloadSettings(Section, frozen=True, forbid_unknown_fields=True):
 
 
 class ActivationSettings(Section, frozen=True, forbid_unknown_fields=True):
-    """What is asked of bundles before they decide, and how many activated versions are kept to go back to."""
+    """What is asked of bundles before they decide, and how many activated versions are kept to go back to.
+
+    `start_compiler_ahead`: have a process wait for the next bundle, which is there sooner then.
+    """
 
     require_signatures: bool = True
     require_tests: bool = False
     keep_versions: KeptVersions = 5
+    start_compiler_ahead: bool = True
 
 
 class HttpSendSettings(Section, frozen=True, forbid_unknown_fields=True):

@@ -9,12 +9,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from time import time_ns
 from typing import Final
 
 from authz.control_plane.activator import PINNED, Activator
-from authz.control_plane.compiling import CompileSettings, Wanted, compile_bundles
+from authz.control_plane.compiling import BundleCompiler, Wanted
 from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
@@ -22,7 +21,7 @@ from authz.control_plane.history import History
 from authz.control_plane.persistence import Persistence
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
-from authz.refresh.messages import Compiled, CompileResponse
+from authz.refresh.messages import Compiled
 from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.services.downloads import Activated, BundleState
@@ -40,37 +39,30 @@ DEATH: Final = "a defect of authz ended the activation of bundles; restart to ge
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class BundleSettings:
-    """What holds for all bundles, fixed for the life of the process."""
-
-    compile: CompileSettings
-    keep_versions: int = 5
-
-
 class BundlePolicies:
     """The policy that the bundles of a control plane are."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators
         self,
         plane: ControlPlane,
-        settings: BundleSettings,
+        compiler: BundleCompiler,
         decide: Decide,
         counters: ActivationCounters,
         environment: Mapping[str, str],
+        *,
+        keep_versions: int,
     ) -> None:
         self.plane = plane
         self.freshness = Freshness()
         self.on_change: Callable[[], None] = lambda: None
-        self._settings = settings
-        self._persistence = Persistence(settings.keep_versions)
+        self._persistence = Persistence(keep_versions)
         self._changing = asyncio.Lock()
         self._has_policy = asyncio.Event()
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
-        history = History(None, settings.keep_versions)
+        history = History(None, keep_versions)
         self._decide = decide
-        self.activator = Activator(self._compile, Decide(self._activate, decide.approve), history, counters, time_ns, self._adopted)
+        self.activator = Activator(compiler.compile, Decide(self._activate, decide.approve), history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self.activator.deliver, self._on_state, environment)
 
     @asynccontextmanager
@@ -156,9 +148,6 @@ class BundlePolicies:
             self.freshness.confirm(name, (time_ns() - confirmed_ns) / 1e9)
 
     # What happens
-
-    async def _compile(self, contents: Mapping[str, Parts], wanted: Wanted, known_digest: str | None) -> CompileResponse:
-        return await compile_bundles(contents, wanted, self._settings.compile, known_digest)
 
     async def _activate(self, compiled: Compiled) -> None:
         await self._decide.activate(compiled)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from authz.control_plane.contents import Parts
-from authz.control_plane.spool import spooled
-from authz.refresh.compiler_process import compile_in_process, evaluate_in_process
-from authz.refresh.messages import BundleKey, BundleParts, Bundles, CompileRequest, CompileResponse, EvaluateRequest, EvaluateResponse
+from authz.refresh.compilers import Compilers
+from authz.refresh.messages import BundleKey, BundleParts, Bundles, CompileRequest, CompileResponse, EvaluateRequest, EvaluateResponse, Span
+from authz.refresh.spool import spans
 from authz.services.resolution import DownloadSettings
 from authz.services.settings import KeySettings
 
@@ -32,43 +32,53 @@ class Wanted:
     keys: Mapping[str, KeySettings] = field(default_factory=dict)
 
 
-async def compile_bundles(
-    contents: Mapping[str, Parts], wanted: Wanted, settings: CompileSettings, known_digest: str | None
-) -> CompileResponse:
-    """Return the policy that the bundles are together. Raises SpoolError."""
-    ordered = [contents[name] for name in sorted(contents)]
-    async with spooled([archive.content for parts in ordered for archive in parts.archives]) as descriptors:
-        rest = list(descriptors)
-        parts = tuple(_parts(each, rest, wanted.bundles[each.name], settings) for each in ordered)
-        source = Bundles(parts, _keys(wanted), settings.must_pass_tests)
+class BundleCompiler:
+    """Compiles and evaluates bundles."""
+
+    def __init__(self, settings: CompileSettings, compilers: Compilers) -> None:
+        self._settings = settings
+        self._compilers = compilers
+
+    async def compile(self, contents: Mapping[str, Parts], wanted: Wanted, known_digest: str | None) -> CompileResponse:
+        """Return the policy that the bundles are together, unless they are what `known_digest` is of. Raises SpoolError."""
+        settings = self._settings
+        ordered = [contents[name] for name in sorted(contents)]
+        archives = [archive.content for parts in ordered for archive in parts.archives]
+        places = iter(spans(archives))
+        source = Bundles(tuple(self._parts(each, places, wanted) for each in ordered), _keys(wanted), settings.must_pass_tests)
         request = CompileRequest(source, settings.entrypoint, settings.rego_version, settings.timeout_s, known_digest)
-        return await compile_in_process(request, descriptors=descriptors)
+        return await self._compilers.compile(request, archives)
 
+    async def evaluate(self, parts: Parts, wanted: Wanted, path: tuple[str, ...], runtime: str) -> EvaluateResponse:
+        """Return the document at a path of a bundle by itself. Raises SpoolError."""
+        archives: Sequence[bytes] = [archive.content for archive in parts.archives]
+        source = Bundles((self._parts(parts, iter(spans(archives)), wanted),), _keys(wanted))
+        request = EvaluateRequest(source, path, runtime, self._settings.rego_version, self._settings.timeout_s)
+        return await self._compilers.evaluate(request, archives)
 
-async def evaluate_bundle(parts: Parts, wanted: Wanted, settings: CompileSettings, path: tuple[str, ...], runtime: str) -> EvaluateResponse:
-    """Return the document at a path of a bundle by itself. Raises SpoolError."""
-    async with spooled([archive.content for archive in parts.archives]) as descriptors:
-        source = Bundles((_parts(parts, list(descriptors), wanted.bundles[parts.name], settings),), _keys(wanted))
-        request = EvaluateRequest(source, path, runtime, settings.rego_version, settings.timeout_s)
-        return await evaluate_in_process(request, descriptors=descriptors)
+    def prepare(self) -> None:
+        """Be quicker with the first bundle."""
+        self._compilers.prepare()
+
+    async def close(self) -> None:
+        """End the process that waits for the next bundle."""
+        await self._compilers.close()
+
+    def _parts(self, parts: Parts, places: Iterator[Span], wanted: Wanted) -> BundleParts:
+        """Return a bundle as the compiler is told of it; takes the places of its archives."""
+        download = wanted.bundles[parts.name]
+        signing = download.signing
+        return BundleParts(
+            parts.name,
+            tuple(next(places) for _ in parts.archives),
+            parts.etag,
+            None if signing is None else signing.keyid or None,
+            None if signing is None else signing.scope or None,
+            () if signing is None else signing.exclude_files,
+            self._settings.must_be_signed,
+            download.size_limit_bytes,
+        )
 
 
 def _keys(wanted: Wanted) -> tuple[BundleKey, ...]:
     return tuple(BundleKey(name, key.key, key.algorithm, key.scope) for name, key in wanted.keys.items() if key.key)
-
-
-def _parts(parts: Parts, descriptors: list[int], download: DownloadSettings, settings: CompileSettings) -> BundleParts:
-    """Return a bundle as the compiler is told of it; takes its descriptors."""
-    count = len(parts.archives)
-    own, descriptors[:count] = tuple(descriptors[:count]), []
-    signing = download.signing
-    return BundleParts(
-        parts.name,
-        own,
-        parts.etag,
-        None if signing is None else signing.keyid or None,
-        None if signing is None else signing.scope or None,
-        () if signing is None else signing.exclude_files,
-        settings.must_be_signed,
-        download.size_limit_bytes,
-    )

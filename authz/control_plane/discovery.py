@@ -17,14 +17,14 @@ from typing import Final, TypeAlias
 from authz.bundle.json_text import parse_json
 from authz.control_plane.activator import MAX_DELTAS
 from authz.control_plane.boot import Boot
-from authz.control_plane.compiling import CompileSettings, Wanted, evaluate_bundle
+from authz.control_plane.compiling import BundleCompiler, Wanted
 from authz.control_plane.contents import Archive, Parts, id_of, received
 from authz.control_plane.downloads import begun, ended, source_of
 from authz.control_plane.persistence import directory_of
-from authz.control_plane.spool import SpoolError
 from authz.control_plane.states import error_of
 from authz.errors import ErrorCode
 from authz.refresh.messages import Failed
+from authz.refresh.spool import SpoolError
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.refresh.version_store import StoreError, Version, VersionStore
 from authz.services.client import ServiceClient
@@ -61,13 +61,13 @@ class _Found:
 class Discovery:
     """Follows what the discovery bundle says. `message` is what the boot configuration overrides; `disk_error` is wrong with the disk."""
 
-    def __init__(self, boot: Boot, settings: DownloadSettings, compile: CompileSettings, follow: Follow) -> None:
+    def __init__(self, boot: Boot, settings: DownloadSettings, compiler: BundleCompiler, follow: Follow) -> None:
         self.message = ""
         self.disk_error: StoreError | None = None
         self.on_change: Callable[[], None] = lambda: None
         self._boot = boot
         self._settings = settings
-        self._compile = compile
+        self._compiler = compiler
         self._follow = follow
         self._store: VersionStore | None = None
         self._parts: Parts | None = None
@@ -162,7 +162,7 @@ class Discovery:
         path = tuple(step for step in _SEPARATORS.split(boot.plane.decision) if step)
         try:
             wanted = Wanted({parts.name: self._settings}, boot.plane.keys)
-            answer = await evaluate_bundle(parts, wanted, self._compile, path, boot.runtime())
+            answer = await self._compiler.evaluate(parts, wanted, path, boot.runtime())
             if isinstance(answer, Failed):
                 return answer
             discovered = discover(boot.document, substitute_all(parse_json(answer.document), boot.environment))

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from authz.control_plane.boot import Boot
 from authz.control_plane.bundles import BundlePolicies
-from authz.control_plane.compiling import CompileSettings
+from authz.control_plane.compiling import BundleCompiler
 from authz.control_plane.discovery import Discovery
 from authz.control_plane.operations import BundleOperations
 from authz.control_plane.status_metrics import StatusMetrics
@@ -65,14 +65,15 @@ class Policies(Protocol):
 class ManagedPolicies:
     """Policies, and what a control plane may say and wants to know of them. `metrics` is to be set before it runs."""
 
-    def __init__(self, policies: Policies, boot: Boot, compile: CompileSettings) -> None:
+    def __init__(self, policies: Policies, boot: Boot, compiler: BundleCompiler) -> None:
         self.policies = policies
         self.plane = boot.plane
         self.status_metrics = StatusMetrics()
         self.metrics: Metrics | None = None
         self._boot = boot
+        self._compiler = compiler
         self.bundles = policies if isinstance(policies, BundlePolicies) else None
-        self._discovery = None if boot.plane.discovery is None else Discovery(boot, boot.plane.discovery, compile, self._follow)
+        self._discovery = None if boot.plane.discovery is None else Discovery(boot, boot.plane.discovery, compiler, self._follow)
         self._reports = StatusReports(self._status, boot.environment, self.status_metrics)
         self._is_answering = False
         self._ready_for: object = None
@@ -90,6 +91,9 @@ class ManagedPolicies:
     async def running(self) -> AsyncIterator[None]:
         """Notice what is new meanwhile, and report."""
         async with AsyncExitStack() as stack:
+            if self.bundles is not None:
+                stack.push_async_callback(self._compiler.close)
+                self._compiler.prepare()
             stack.push_async_callback(self._reports.close)
             if self._discovery is not None and self.bundles is not None:
                 self.plane = self.bundles.plane = await self._discovery.restore() or self.plane

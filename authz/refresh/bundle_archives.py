@@ -5,6 +5,7 @@ Runs in the compile worker. Which archives are wanted, and what becomes of the p
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from authz.bundle.bundle import Bundle, parse_bundle
@@ -25,14 +26,14 @@ class RefusedError(Exception):
         self.failed = failed
 
 
-def read_bundles(source: Bundles, now_s: float) -> tuple[list[Bundle], tuple[ReadBundle, ...]]:
-    """Return the bundles as their archives make them, and what is to be remembered of them. Raises RefusedError."""
+def read_bundles(source: Bundles, spool: int, now_s: float) -> tuple[list[Bundle], tuple[ReadBundle, ...]]:
+    """Return the bundles as their archives in the file `spool` make them, and what is to be remembered of them. Raises RefusedError."""
     keys = Keys({key.id: _key(key) for key in source.keys})
     bundles: list[Bundle] = []
     read: list[ReadBundle] = []
     for parts in source.bundles:
         try:
-            bundle, first, is_delta = _fold(parts, keys, now_s)
+            bundle, first, is_delta = _fold(parts, spool, keys, now_s)
         except BundleError as error:
             raise RefusedError(failed(error, parts.name)) from error
         bundles.append(bundle)
@@ -45,14 +46,14 @@ def failed(error: BundleError, bundle: str | None = None) -> Failed:
     return Failed(error.code, error.message, error.help, is_final=error.code != ErrorCode.BUNDLE_SIGNATURE, bundle=bundle)
 
 
-def _fold(parts: BundleParts, keys: Keys, now_s: float) -> tuple[Bundle, int, bool]:
+def _fold(parts: BundleParts, spool: int, keys: Keys, now_s: float) -> tuple[Bundle, int, bool]:
     """Return the snapshot that the archives lead to, the position of the last one that is a snapshot, whether the last is a delta."""
     verification = Verification(keys, now_s, parts.key_id, parts.scope, parts.exclude_files, is_strict=parts.must_be_signed)
     limits = DEFAULT_LIMITS if parts.file_bytes is None else replace(DEFAULT_LIMITS, file_bytes=parts.file_bytes)
     found: Bundle | None = None
     first, is_delta = 0, False
-    for position, descriptor in enumerate(parts.archives):
-        bundle = parse_bundle(parts.name, _content(descriptor), verification=verification, limits=limits)
+    for position, span in enumerate(parts.archives):
+        bundle = parse_bundle(parts.name, os.pread(spool, span.size, span.offset), verification=verification, limits=limits)
         is_delta = bundle.is_delta
         if not is_delta:
             found, first = bundle, position
@@ -62,12 +63,6 @@ def _fold(parts: BundleParts, keys: Keys, now_s: float) -> tuple[Bundle, int, bo
             found = apply_delta(found, bundle)
     assert found is not None
     return found, first, is_delta
-
-
-def _content(descriptor: int) -> bytes:
-    with open(descriptor, "rb", closefd=False) as file:
-        file.seek(0)
-        return file.read()
 
 
 def _key(key: BundleKey) -> Key:

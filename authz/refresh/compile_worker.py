@@ -1,6 +1,7 @@
 """The process that reads, parses and compiles policies, and evaluates discovery: `python -m authz.refresh.compile_worker`.
 
-One request on stdin, one response on stdout, then it ends and its memory with it. It serves nothing.
+It may be started before there is anything to do. One request on stdin, one response on stdout, then it ends and its memory with it. It
+serves nothing.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ from authz.refresh.sources import read_source
 OOM_SCORE: Final = "800"
 """Where memory is short, the kernel ends the compile (a failed attempt) and not the service beside it."""
 
-NICENESS: Final = 5
-"""A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
+NO_SPOOL: Final = -1
+"""The descriptor of no file, for requests without archives."""
 
 
 def load(paths: Iterable[str | Path]) -> PolicySource:
@@ -63,10 +64,10 @@ def load_settled(paths: Iterable[str | Path]) -> PolicySource:
     return settled(lambda: load(roots), lambda: fingerprint(roots), ", ".join(map(str, roots)))
 
 
-def answer(request: CompileRequest) -> CompileResponse:
-    """Load and compile what is asked for."""
+def answer(request: CompileRequest, spool: int = NO_SPOOL) -> CompileResponse:
+    """Load and compile what is asked for; archives are in the file `spool`."""
     try:
-        source, tests, bundles = _loaded(request.source)
+        source, tests, bundles = _loaded(request.source, spool)
     except RefusedError as error:
         return structs.replace(error.failed, message=printable(error.failed.message))
     except (SourceError, BundleError) as error:  # a disk may be read another time, bundles that do not fit together never do
@@ -90,14 +91,14 @@ def _failed_tests(source: PolicySource, rego_version: int) -> Failed | None:
     return None if failed is None else structs.replace(failed, message=printable(failed.message))
 
 
-def _loaded(source: Paths | Bundles) -> tuple[PolicySource, PolicySource | None, tuple[ReadBundle, ...]]:
+def _loaded(source: Paths | Bundles, spool: int) -> tuple[PolicySource, PolicySource | None, tuple[ReadBundle, ...]]:
     """Return the source to compile, the one with tests if they are to be run, and what the bundles are.
 
     Raises SourceError, BundleError and RefusedError.
     """
     if isinstance(source, Paths):
         return load_settled(source.paths), None, ()
-    bundles, read = read_bundles(source, time.time())
+    bundles, read = read_bundles(source, spool, time.time())
     etags = {parts.name: parts.etag for parts in source.bundles}
     combined = combine(bundles, etags=etags)
     if not combined.modules:
@@ -105,20 +106,21 @@ def _loaded(source: Paths | Bundles) -> tuple[PolicySource, PolicySource | None,
     return combined, combine(bundles, etags=etags, with_tests=True) if source.must_pass_tests else None, read
 
 
-def main() -> None:
-    """Answer the request on stdin."""
+def main(arguments: list[str]) -> None:
+    """Answer the request on stdin; the argument is the descriptor of the file that archives are in, where there are any."""
     response_fd = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become part of the response
     with suppress(OSError):  # no /proc: then the kernel decides by size alone
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
-    request = decode_request(sys.stdin.buffer.read())
-    is_beside_checks = isinstance(request, EvaluateRequest) or request.known_digest is not None
-    if is_beside_checks:
-        os.nice(NICENESS)
+    message = sys.stdin.buffer.read()
+    if not message:  # started ahead, and nothing was to be done
+        return
+    request = decode_request(message)
+    spool = int(arguments[0]) if arguments else NO_SPOOL
     signal.alarm(math.ceil(request.timeout_s) + 1)  # ends an orphan whose parent can kill it no more
     with open(response_fd, "wb") as response:
-        response.write(encode(evaluate(request) if isinstance(request, EvaluateRequest) else answer(request)))
+        response.write(encode(evaluate(request, spool) if isinstance(request, EvaluateRequest) else answer(request, spool)))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

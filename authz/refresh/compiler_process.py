@@ -6,82 +6,98 @@ Knows how to start, feed, time and end it; what it does is in `compile_worker`.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 import msgspec
 
 from authz.errors import ErrorCode
-from authz.refresh.messages import (
-    CompileRequest,
-    CompileResponse,
-    Evaluated,
-    EvaluateRequest,
-    EvaluateResponse,
-    Failed,
-    Request,
-    Response,
-    decode_response,
-    encode,
-)
+from authz.refresh.messages import Compiled, CompileRequest, CompileResponse, Failed, Request, Response, Unchanged, decode_response, encode
+
+Command: TypeAlias = tuple[str, ...]
 
 # -P: a `yaml.py` in the directory that `authz` was started from is not part of the compiler.
-WORKER: Final = (sys.executable, "-P", "-m", "authz.refresh.compile_worker")
+WORKER: Final[Command] = (sys.executable, "-P", "-m", "authz.refresh.compile_worker")
+
+NICENESS: Final = 5
+"""A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
 
 
-async def compile_in_process(
-    request: CompileRequest, command: tuple[str, ...] = WORKER, *, descriptors: Sequence[int] = ()
-) -> CompileResponse:
-    """Return what the worker answers, or Failed if it is too slow, dies or talks nonsense. It inherits the file descriptors."""
-    response = await _asked(request, command, descriptors)
-    return _nonsense() if isinstance(response, Evaluated) else response
+class CompilerProcess:
+    """A process that answers one request. It may be started before there is one, and then costs its memory (28 MB that it shares with nobody)."""
 
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
 
-async def evaluate_in_process(request: EvaluateRequest, *, descriptors: Sequence[int] = ()) -> EvaluateResponse:
-    """Return what the worker answers, as `compile_in_process` does."""
-    response = await _asked(request, WORKER, descriptors)
-    return response if isinstance(response, Evaluated | Failed) else _nonsense()
-
-
-async def _asked(request: Request, command: tuple[str, ...], descriptors: Sequence[int]) -> Response:
-    try:
+    @classmethod
+    async def start(cls, command: Command = WORKER, *, is_beside_checks: bool, spool: int | None = None) -> CompilerProcess:
+        """Start it; `spool` is the descriptor of the file that the archives of its request will be in. Raises OSError."""
         # Its own session: Ctrl-C in our terminal is for us to handle.
-        worker = await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *command,
+            *(() if spool is None else (str(spool),)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            pass_fds=descriptors,
+            pass_fds=() if spool is None else (spool,),
         )
-    except OSError as error:  # no process, no memory
-        return Failed(ErrorCode.POLICY_COMPILE, f"the compiler could not be started: {error.strerror or error}")
-    try:
-        async with asyncio.timeout(request.timeout_s):
-            output, complaints = await worker.communicate(encode(request))
-    except TimeoutError:
-        return Failed(
-            ErrorCode.POLICY_COMPILE,
-            f"the compiler took longer than {request.timeout_s:g} s and was stopped",
-            help="raise `reload.compile_timeout_s`, or make the policy or its data smaller",
-        )
-    finally:
-        await _end(worker)
-    return _response(worker.returncode, output, complaints)
+        if is_beside_checks:
+            with suppress(ProcessLookupError):  # it ended by itself just now: whoever asks it will hear
+                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        return cls(process)
 
+    @property
+    def is_alive(self) -> bool:
+        return self._process.returncode is None
 
-async def _end(worker: asyncio.subprocess.Process) -> None:
-    if worker.returncode is None:
+    async def ask(self, request: Request) -> Response:
+        """Return what it answers, or Failed if it is too slow, dies or talks nonsense; it is gone then."""
         try:
-            worker.kill()
-        except ProcessLookupError:
-            return  # it ended by itself just now
-        await worker.wait()
+            async with asyncio.timeout(request.timeout_s):
+                output, complaints = await self._process.communicate(encode(request))
+        except TimeoutError:
+            return Failed(
+                ErrorCode.POLICY_COMPILE,
+                f"the compiler took longer than {request.timeout_s:g} s and was stopped",
+                help="raise `reload.compile_timeout_s`, or make the policy or its data smaller",
+            )
+        finally:
+            await self.end()
+        return _response(self._process.returncode, output, complaints)
+
+    async def end(self) -> None:
+        """End it, whatever it does."""
+        if self.is_alive:
+            with suppress(ProcessLookupError):  # it ended by itself just now
+                self._process.kill()
+            await self._process.wait()
 
 
-def _nonsense() -> Failed:
+async def compile_in_process(request: CompileRequest, command: Command = WORKER) -> CompileResponse:
+    """Return what a process of its own makes of policy files."""
+    try:
+        process = await CompilerProcess.start(command, is_beside_checks=request.known_digest is not None)
+    except OSError as error:
+        return unstarted(error)
+    return compile_response(await process.ask(request))
+
+
+def unstarted(error: OSError) -> Failed:
+    """Return what is said where there is no room for another process, or no program."""
+    return Failed(ErrorCode.POLICY_COMPILE, f"the compiler could not be started: {error.strerror or error}")
+
+
+def compile_response(response: Response) -> CompileResponse:
+    """Return the answer to a request to compile, Failed if it is another one's."""
+    return response if isinstance(response, Compiled | Unchanged | Failed) else nonsense()
+
+
+def nonsense() -> Failed:
+    """Return what is said of an answer to something that was not asked."""
     return Failed(ErrorCode.POLICY_COMPILE, "the compiler answered something else than it was asked")
 
 

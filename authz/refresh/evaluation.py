@@ -25,10 +25,10 @@ MAX_FINDINGS: Final = 100
 """A report is no place for more."""
 
 
-def evaluate(request: EvaluateRequest) -> EvaluateResponse:
-    """Return the document that is asked for."""
+def evaluate(request: EvaluateRequest, spool: int) -> EvaluateResponse:
+    """Return the document that is asked for, of the archives in the file `spool`."""
     try:
-        (bundle,), (read,) = read_bundles(request.source, time.time())
+        (bundle,), (read,) = read_bundles(request.source, spool, time.time())
         document = _document(bundle, request)
     except RefusedError as error:
         return structs.replace(error.failed, message=printable(error.failed.message))

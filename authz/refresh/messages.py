@@ -1,4 +1,4 @@
-"""What the serving process and the compile worker say to each other, as msgpack over pipes.
+"""What the serving process and the compile worker say to each other, as msgpack over pipes. Archives go beside it, in a file.
 
 Only shapes: neither side's behaviour is known here. (Not pickle: the serving process runs nothing it is sent
 but the compiled policy itself, which `rego.Policy.from_bytes` reads.)
@@ -20,14 +20,21 @@ class BundleKey(msgspec.Struct, frozen=True):
     scope: str
 
 
+class Span(msgspec.Struct, frozen=True, array_like=True):
+    """A place in the file that goes with a request, in bytes."""
+
+    offset: int
+    size: int
+
+
 class BundleParts(msgspec.Struct, frozen=True):
-    """One bundle: file descriptors of its archives, in the order they came; those after a snapshot are deltas of it.
+    """One bundle: where its archives stand, in the order they came; those after a snapshot are deltas of it.
 
     Without a `key_id` and `must_be_signed`, an unsigned archive will do.
     """
 
     name: str
-    archives: tuple[int, ...]
+    archives: tuple[Span, ...]
     etag: str = ""
     key_id: str | None = None
     scope: str | None = None

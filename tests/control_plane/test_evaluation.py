@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from authz.control_plane.compiling import CompileSettings, Wanted, evaluate_bundle
+from authz.control_plane.compiling import BundleCompiler, CompileSettings, Wanted
 from authz.control_plane.contents import Archive, Parts
 from authz.errors import ErrorCode
+from authz.refresh.compilers import Compilers
 from authz.refresh.messages import Evaluated, EvaluateResponse, Failed
 from authz.services.resolution import DownloadSettings
 from tests.bundle.archives import archive
@@ -25,7 +26,8 @@ def evaluated(
     parts = Parts(NAME, tuple(map(Archive.of, (archive(contents), *more))))
     settings = CompileSettings("", timeout_s=timeout_s, must_be_signed=False)
     wanted = Wanted({NAME: DownloadSettings(NAME, None, "")})
-    return asyncio.run(evaluate_bundle(parts, wanted, settings, path, json.dumps(runtime)))
+    compiler = BundleCompiler(settings, Compilers(is_ahead=False))
+    return asyncio.run(compiler.evaluate(parts, wanted, path, json.dumps(runtime)))
 
 
 def document(*args: Any, **runtime: Any) -> Any:

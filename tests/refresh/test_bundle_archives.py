@@ -15,10 +15,10 @@ from authz.bundle.bundle import Bundle
 from authz.bundle.delta import make_delta
 from authz.bundle.keys import Key
 from authz.bundle.signatures import SIGNATURES_NAME, sign
-from authz.control_plane.spool import spooled
 from authz.errors import ErrorCode
-from authz.refresh.compiler_process import compile_in_process
+from authz.refresh.compilers import Compilers
 from authz.refresh.messages import BundleKey, BundleParts, Bundles, Compiled, CompileRequest, CompileResponse, Failed, ReadBundle, Unchanged
+from authz.refresh.spool import spans
 from tests.bundle.archives import bundle
 
 POLICY = "package envoy.authz\n\ndefault allow := false\n\nallow if data.envoy.open\n"
@@ -56,17 +56,14 @@ def compiled(
     tests: bool = False,
     **fields: Any,
 ) -> CompileResponse:
-    async def compile_them() -> CompileResponse:
-        async with spooled([content for contents in archives.values() for content in contents]) as descriptors:
-            rest = list(descriptors)
-            parts = []
-            for name, contents in archives.items():
-                own, rest = tuple(rest[: len(contents)]), rest[len(contents) :]
-                parts.append(BundleParts(name, own, etag=f"etag of {name}", **{"must_be_signed": bool(keys), **fields}))
-            request = CompileRequest(Bundles(tuple(parts), keys, tests), "envoy/authz/allow", 1, 60, known)
-            return await compile_in_process(request, descriptors=descriptors)
-
-    return asyncio.run(compile_them())
+    every = [content for contents in archives.values() for content in contents]
+    places = iter(spans(every))
+    parts = [
+        BundleParts(name, tuple(next(places) for _ in contents), etag=f"etag of {name}", **{"must_be_signed": bool(keys), **fields})
+        for name, contents in archives.items()
+    ]
+    request = CompileRequest(Bundles(tuple(parts), keys, tests), "envoy/authz/allow", 1, 60, known)
+    return asyncio.run(Compilers(is_ahead=False).compile(request, every))
 
 
 def allows(response: CompileResponse) -> bool:
