@@ -87,6 +87,8 @@ class Connection:
 
     def send(self, message: ToWorker, blob: bytes = b"") -> None:
         """Say something; a worker that is gone does not hear it."""
+        if self._writer.transport.is_closing():  # nobody read what was said before; uvloop's write would raise
+            return
         self._writer.write(encode(message, blob))
         if blob:
             self._writer.write(blob)
