@@ -105,6 +105,9 @@ class Answering(Deciding, Protocol):
         where it cannot be built, or another policy is activated or rehearsed meanwhile.
         """
 
+    async def withhold(self, is_withheld: bool) -> None:
+        """Deny every check from now on, whatever is activated meanwhile, or decide again."""
+
     def listening(self) -> AbstractAsyncContextManager[Sequence[Address]]:
         """Answer checks meanwhile, at these addresses; drain in the end."""
 
@@ -130,7 +133,16 @@ def _policies(config: Config, boot: Boot, compiler: BundleCompiler, answering: A
             paths, config.entrypoint, config.rego_version, reload.compile_timeout_s, is_watching=reload.watch, poll_s=reload.poll_s
         )
         return DirectoryPolicies(directories, decide, counters)
-    return BundlePolicies(boot.plane, compiler, decide, counters, boot.environment, keep_versions=config.activation.keep_versions)
+    wanted = config.activation
+    return BundlePolicies(
+        boot.plane,
+        compiler,
+        decide,
+        counters,
+        boot.environment,
+        keep_versions=wanted.keep_versions,
+        withhold=answering.withhold if wanted.deny_when_stale else None,
+    )
 
 
 def _approval(config: Config, answering: Answering) -> Approve:
@@ -180,6 +192,9 @@ class InProcess:
         finally:
             if not is_kept:
                 self._take_rehearsed(compiled)
+
+    async def withhold(self, is_withheld: bool) -> None:
+        self._decider.withhold(is_withheld)
 
     def _take_rehearsed(self, compiled: Compiled) -> Snapshot | None:
         """Return what was built of this very policy for its rehearsal, if it was; let go of it, or of that of another one."""

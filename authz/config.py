@@ -81,13 +81,15 @@ class ReloadSettings(Section, frozen=True, forbid_unknown_fields=True):
 class ActivationSettings(Section, frozen=True, forbid_unknown_fields=True):
     """What is asked of bundles before they decide, and how many activated versions are kept to go back to.
 
-    `start_compiler_ahead`: have a process wait for the next bundle, which is there sooner then.
+    `start_compiler_ahead`: have a process wait for the next bundle, which is there sooner then. `deny_when_stale`: past the
+    `max_age_seconds` of a bundle, deny every check.
     """
 
     require_signatures: bool = True
     require_tests: bool = False
     keep_versions: KeptVersions = 5
     start_compiler_ahead: bool = True
+    deny_when_stale: bool = False
 
 
 class HttpSendSettings(Section, frozen=True, forbid_unknown_fields=True):
@@ -178,6 +180,8 @@ def read_config(file: Path | None, flags: Mapping[str, Any], environment: Mappin
         raise ConfigError("field `workers`: only the `ngh2` transport has several", help="leave out `transport`, or `workers`")
     if config.canary is not None and config.canary.min_checks > config.canary.checks:
         raise ConfigError("field `canary.min_checks`: more than `canary.checks`, so no policy would ever be activated", help="lower it")
+    if config.activation.deny_when_stale and not config.discovery and not any(each.max_age_seconds for each in config.bundles.values()):
+        raise ConfigError("field `activation.deny_when_stale`: no bundle has `max_age_seconds`, so none is ever stale", help="set it")
     if not config.addr:
         raise ConfigError("no address to serve on was given: field `addr` is empty")
     return Loaded(config, document)

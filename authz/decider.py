@@ -35,6 +35,7 @@ from authz.server.health import OVERALL
 from authz.server.listener import serve_bound
 from authz.server.shadowing import Shadowing
 from authz.server.waiting_checks import WaitingChecks
+from authz.telemetry.collections import CollectorPauses
 from authz.telemetry.counters import CheckCounters, SendCounters
 from authz.telemetry.logs import LogWriter, log
 from authz.telemetry.loop_lag import LoopLag
@@ -83,6 +84,7 @@ class Decider:
         self._health = HealthRegistry()
         self._checks = CheckCounters()
         self._lag = LoopLag()
+        self._pauses = CollectorPauses()
         self._servers: list[GrpcServer] = []
         self._waiting = None if self._sender is None else WaitingChecks(self._pdp, self._sender)
         self._check_service = CheckService(self._pdp, self._checks, self._waiting)
@@ -91,12 +93,13 @@ class Decider:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Measure the event loop and be able to send the requests of policies meanwhile; not healthy before a policy is active."""
-        for name in (OVERALL, AUTHORIZATION):
-            self._health.set(name, HealthStatus.NOT_SERVING)
+        self._tell_health()
         gc.freeze()  # what is imported lives as long as the process: no collection need look at it again
         self._lag.start()
         async with AsyncExitStack() as stack:
             stack.callback(self._lag.stop)
+            self._pauses.start()
+            stack.callback(self._pauses.stop)
             if self._sender is not None:
                 await stack.enter_async_context(self._sender)
             yield
@@ -111,10 +114,19 @@ class Decider:
             self._shadowing.supersede()
         self._pdp.activate(snapshot)
         self._activated_ns = time_ns()
-        for name in (OVERALL, AUTHORIZATION):
-            self._health.set(name, HealthStatus.SERVING)
+        self._tell_health()
         if self._sender is None and HTTP_SEND in snapshot.entry.reads.nondeterministic:
             log(logger, "warn", "the policy calls http.send, which fails: no host is allowed", field="http_send.allow_hosts")
+
+    def withhold(self, is_withheld: bool) -> None:
+        """Deny every check from now on, whatever is committed meanwhile, or decide again."""
+        self._pdp.withhold(is_withheld)
+        self._tell_health()
+
+    def _tell_health(self) -> None:
+        is_deciding = self._pdp.snapshot is not None and not self._pdp.is_withheld
+        for name in (OVERALL, AUTHORIZATION):
+            self._health.set(name, HealthStatus.SERVING if is_deciding else HealthStatus.NOT_SERVING)
 
     async def activate(self, compiled: Compiled) -> None:
         """Make a compiled policy the one that decides; raises AuthzError and changes nothing if it cannot."""
@@ -128,7 +140,7 @@ class Decider:
         """
         if self._shadowing is not None:
             self._shadowing.supersede()
-        if self._pdp.snapshot is None:
+        if self._pdp.snapshot is None or self._pdp.is_withheld:  # nothing decides, so nothing can be compared
             return RehearsalReport(is_first=True)
         shadowing = self._shadowing = Shadowing(Shadow(snapshot), settings.checks)
         del snapshot  # a task that is cancelled and its traceback keep what this frame holds until a collection
@@ -180,6 +192,7 @@ class Decider:
             self._checks,
             sends,
             self._lag.histogram,
+            self._pauses.histogram,
             canary=self._canary_counts(),
             cache_evictions=evictions,
             log_lines_dropped=self._log_writer.dropped,

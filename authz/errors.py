@@ -13,6 +13,7 @@ class Reason(StrEnum):
     ALLOWED = "allowed"
     DENIED = "denied"
     NO_POLICY = "no_policy"
+    STALE_POLICY = "stale_policy"
     UNDEFINED = "undefined"
     EVAL_ERROR = "eval_error"
     BAD_DECISION = "bad_decision"

@@ -104,6 +104,15 @@ def test_no_policy_path_is_an_error() -> None:
         load_config(None, {})
 
 
+def test_denying_what_is_stale_where_nothing_ever_is_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "authz.yaml").write_text(
+        "bundles: {a: {service: s}}\nservices: {s: {url: 'http://x'}}\nactivation: {deny_when_stale: true}\n"
+    )
+    with pytest.raises(ConfigError, match=r"field `activation\.deny_when_stale`: no bundle has `max_age_seconds`") as caught:
+        load_config(tmp_path / "authz.yaml", {})
+    assert caught.value.help is not None
+
+
 values = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.text(max_size=3), max_size=2)
 sections = st.dictionaries(st.sampled_from(["size", "ttl_s", "format", "xfcc_mode", "watch"]), values)
 

@@ -19,6 +19,7 @@ from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
 from authz.control_plane.persistence import Persistence
+from authz.control_plane.staleness import StalenessGuard, Withhold
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import Compiled
@@ -34,6 +35,7 @@ from authz.telemetry.tasks import beside
 CONFIRM_S: Final = 10.0
 """How often the disk is told that the active version is still the newest."""
 
+DENIED: Final = "a defect of authz: whether bundles are stale is not known any more, so every check is denied; restart to get it back"
 DEATH: Final = "a defect of authz ended the activation of bundles; restart to get it back"
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ class BundlePolicies:
         environment: Mapping[str, str],
         *,
         keep_versions: int,
+        withhold: Withhold | None = None,
     ) -> None:
+        """`withhold` is called while bundles are older than they may be; without it, those decide."""
         self.plane = plane
         self.freshness = Freshness()
         self.on_change: Callable[[], None] = lambda: None
@@ -62,6 +66,7 @@ class BundlePolicies:
         self._requests = DownloadCounters(Failure)
         history = History(None, keep_versions)
         self._decide = decide
+        self._guard = None if withhold is None else StalenessGuard(self._overdue, withhold, self._note_fresh)
         self.activator = Activator(compiler.compile, Decide(self._activate, decide.approve), history, counters, time_ns, self._adopted)
         self.downloads = Downloads(self.activator.deliver, self._on_state, environment)
 
@@ -74,6 +79,8 @@ class BundlePolicies:
             await stack.enter_async_context(
                 beside(self._confirm(), logger, "a defect of authz: the age of bundles is not persisted any more")
             )
+            if self._guard is not None:
+                await stack.enter_async_context(beside(self._guard.run(), logger, DENIED))
             stack.push_async_callback(self.downloads.close)
             yield
 
@@ -146,12 +153,15 @@ class BundlePolicies:
         confirmed_ns = self.activator.history.confirmed_ns(version)
         for name in self.activator.active:
             self.freshness.confirm(name, (time_ns() - confirmed_ns) / 1e9)
+        self._look()
 
     # What happens
 
     async def _activate(self, compiled: Compiled) -> None:
-        await self._decide.activate(compiled)
-        self._has_policy.set()  # here, for whatever reason it decides: a download, a version from disk, an operator's wish
+        await self._decide.activate(compiled)  # for whatever reason: a download, a version from disk, an operator's wish
+        if self._guard is None:
+            self._has_policy.set()
+        self._look()
 
     def _adopted(self, parts: Parts, activated: Activated) -> None:
         self._errors.pop(parts.name, None)
@@ -168,9 +178,28 @@ class BundlePolicies:
             self._errors[state.name] = error
         if error is None or error.code == PINNED:  # a pinned version is as old as its operator wants it
             self.freshness.confirm(state.name)
+            self._look()
         if error is None:
             self.activator.withdraw(state.name)
         self.on_change()
+
+    # Staleness
+
+    def _overdue(self) -> Sequence[str]:
+        """Return the bundles of the active policy that must not decide any more."""
+        return [name for name in self._active_names() if self.freshness.is_stale(self.plane.bundles[name])]
+
+    def _note_fresh(self) -> None:
+        """Let the first policy answer checks. How old it is has to be known: what is restored is activated first, and dated then."""
+        if self.activator.version is not None and all(self.freshness.age_s(name) is not None for name in self._active_names()):
+            self._has_policy.set()
+
+    def _active_names(self) -> Sequence[str]:
+        return sorted(self.activator.active.keys() & self.plane.bundles.keys())
+
+    def _look(self) -> None:
+        if self._guard is not None:
+            self._guard.look()
 
     async def _confirm(self) -> None:
         """Tell the disk again and again how old the active version is, so that it is known after a restart."""

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 
 from authz.control_plane.contents import Parts
 from authz.refresh.compilers import Compilers
-from authz.refresh.messages import BundleKey, BundleParts, Bundles, CompileRequest, CompileResponse, EvaluateRequest, EvaluateResponse, Span
+from authz.refresh.messages import (
+    ArchivePart,
+    BundleKey,
+    BundleParts,
+    Bundles,
+    CompileRequest,
+    CompileResponse,
+    EvaluateRequest,
+    EvaluateResponse,
+    Span,
+)
 from authz.refresh.spool import spans
 from authz.services.resolution import DownloadSettings
 from authz.services.settings import KeySettings
@@ -70,7 +80,7 @@ class BundleCompiler:
         signing = download.signing
         return BundleParts(
             parts.name,
-            tuple(next(places) for _ in parts.archives),
+            tuple(ArchivePart(next(places), archive.verified_s) for archive in parts.archives),
             parts.etag,
             None if signing is None else signing.keyid or None,
             None if signing is None else signing.scope or None,

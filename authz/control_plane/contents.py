@@ -13,10 +13,11 @@ from authz.services.downloads import Download
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive's bytes and their SHA-256 (hex)."""
+    """An archive's bytes and their SHA-256 (hex). `verified_s`: when its signatures were found good by this process, None for not yet."""
 
     content: bytes = field(repr=False)
     digest: str
+    verified_s: float | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, content: bytes) -> Archive:
@@ -42,8 +43,11 @@ class Parts:
         return replace(self, archives=(*self.archives, archive), etag=etag, revision="")
 
     def as_read(self, read: ReadBundle) -> Parts:
-        """Return the bundle without what a later snapshot has replaced."""
-        return replace(self, archives=self.archives[read.first :], revision=read.revision)
+        """Return the bundle without what a later snapshot has replaced, and as verified."""
+        archives = (
+            each if each.verified_s is not None else replace(each, verified_s=read.verified_s) for each in self.archives[read.first :]
+        )
+        return replace(self, archives=tuple(archives), revision=read.revision)
 
     def stored(self) -> StoredBundle:
         """Return what a version remembers of it."""

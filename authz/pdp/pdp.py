@@ -22,9 +22,12 @@ from authz.rego.values import Value
 UNDEFINED: Final = "undefined decision"
 TIMED_OUT: Final = "check request timed out before query execution: context deadline exceeded"
 
+STALE: Final = "the policy is older than it may be"
+
 # 403 where the policy is at fault: it is what Envoy makes of OPA's error, and trying again does not help. 503 where waiting does.
 _HTTP_STATUS: Final = {
     Reason.NO_POLICY: 503,
+    Reason.STALE_POLICY: 503,
     Reason.UNDEFINED: 403,
     Reason.EVAL_ERROR: 403,
     Reason.BAD_DECISION: 403,
@@ -68,25 +71,36 @@ class Suspended(Exception):  # noqa: N818 - no error: the check is decided once 
 
 
 class PDP:
-    """Decides with the active snapshot. A swap is one assignment, so a check sees one snapshot from beginning to end."""
+    """Decides with the active snapshot. A swap is one assignment, so a check sees one snapshot from beginning to end.
 
-    __slots__ = ("snapshot",)
+    While it `is_withheld`, the active snapshot decides nothing.
+    """
+
+    __slots__ = ("_deciding", "is_withheld", "snapshot")
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
+        self.is_withheld = False
+        self._deciding: Snapshot | None = None
 
     def activate(self, snapshot: Snapshot) -> None:
-        """Make a snapshot the one that decides."""
+        """Make a snapshot the active one."""
         self.snapshot = snapshot
+        self._deciding = None if self.is_withheld else snapshot
+
+    def withhold(self, is_withheld: bool) -> None:
+        """Let the active snapshot decide nothing from now on, or decide again. Checks that wait already are decided by it."""
+        self.is_withheld = is_withheld
+        self._deciding = None if is_withheld else self.snapshot
 
     def decide(self, request: bytes, now_ns: int, *, deadline_passed: bool = False) -> Decision:
         """Decide one check; allows only what the active policy allows, and raises only for a defect of ours, or Suspended.
 
         A check whose deadline has passed is not even decoded: Envoy has given up on it, and others are waiting.
         """
-        snapshot = self.snapshot
+        snapshot = self._deciding
         if snapshot is None:
-            return failed(Reason.NO_POLICY, "no policy is active", "")
+            return self._undecided()
         if deadline_passed:
             return failed(Reason.DEADLINE_EXCEEDED, TIMED_OUT, snapshot.revision)
         try:
@@ -95,6 +109,12 @@ class PDP:
             raise Suspended(Suspension(snapshot, unanswered.evaluation)) from None
         except _EXPECTED as error:
             return failed_by(error, snapshot.revision)
+
+    def _undecided(self) -> Decision:
+        """Return the denial of a check that no snapshot decides."""
+        if self.snapshot is None:
+            return failed(Reason.NO_POLICY, "no policy is active", "")
+        return failed(Reason.STALE_POLICY, STALE, self.snapshot.revision)
 
     def resume(self, suspension: Suspension) -> Decision:
         """Decide a check whose evaluation has been given its answer; raises Suspended where it needs another one."""

@@ -31,7 +31,7 @@ MAX_TEXT: Final = 200
 _MAX_METHOD: Final = 32
 
 # Decisions that no policy made: nothing can be compared with them.
-_NOT_OF_A_POLICY: Final = frozenset({Reason.NO_POLICY, Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED})
+_NOT_OF_A_POLICY: Final = frozenset({Reason.NO_POLICY, Reason.STALE_POLICY, Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED})
 _FAILURES: Final = frozenset({Reason.EVAL_ERROR, Reason.BAD_DECISION, Reason.INTERNAL_ERROR})
 
 

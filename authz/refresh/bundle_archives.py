@@ -37,7 +37,7 @@ def read_bundles(source: Bundles, spool: int, now_s: float) -> tuple[list[Bundle
         except BundleError as error:
             raise RefusedError(failed(error, parts.name)) from error
         bundles.append(bundle)
-        read.append(ReadBundle(parts.name, bundle.revision or bundle.digest, first, is_delta))
+        read.append(ReadBundle(parts.name, bundle.revision or bundle.digest, first, is_delta, now_s))
     return bundles, tuple(read)
 
 
@@ -48,12 +48,14 @@ def failed(error: BundleError, bundle: str | None = None) -> Failed:
 
 def _fold(parts: BundleParts, spool: int, keys: Keys, now_s: float) -> tuple[Bundle, int, bool]:
     """Return the snapshot that the archives lead to, the position of the last one that is a snapshot, whether the last is a delta."""
-    verification = Verification(keys, now_s, parts.key_id, parts.scope, parts.exclude_files, is_strict=parts.must_be_signed)
     limits = DEFAULT_LIMITS if parts.file_bytes is None else replace(DEFAULT_LIMITS, file_bytes=parts.file_bytes)
     found: Bundle | None = None
     first, is_delta = 0, False
-    for position, span in enumerate(parts.archives):
-        bundle = parse_bundle(parts.name, os.pread(spool, span.size, span.offset), verification=verification, limits=limits)
+    for position, archive in enumerate(parts.archives):
+        # What decides already does so until something newer comes, which must not have to wait for the renewal of another bundle.
+        then_s = now_s if archive.verified_s is None else archive.verified_s
+        verification = Verification(keys, then_s, parts.key_id, parts.scope, parts.exclude_files, is_strict=parts.must_be_signed)
+        bundle = parse_bundle(parts.name, os.pread(spool, archive.span.size, archive.span.offset), verification=verification, limits=limits)
         is_delta = bundle.is_delta
         if not is_delta:
             found, first = bundle, position

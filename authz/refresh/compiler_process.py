@@ -27,7 +27,7 @@ NICENESS: Final = 5
 
 
 class CompilerProcess:
-    """A process that answers one request. It may be started before there is one, and then costs its memory (28 MB that it shares with nobody)."""
+    """A process that answers one request. It may be started before there is one: 28 MB that it shares with nobody."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process

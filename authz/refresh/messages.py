@@ -27,6 +27,13 @@ class Span(msgspec.Struct, frozen=True, array_like=True):
     size: int
 
 
+class ArchivePart(msgspec.Struct, frozen=True, array_like=True):
+    """An archive of a bundle. `verified_s`: its signatures held at this time already (seconds since the epoch)."""
+
+    span: Span
+    verified_s: float | None = None
+
+
 class BundleParts(msgspec.Struct, frozen=True):
     """One bundle: where its archives stand, in the order they came; those after a snapshot are deltas of it.
 
@@ -34,7 +41,7 @@ class BundleParts(msgspec.Struct, frozen=True):
     """
 
     name: str
-    archives: tuple[Span, ...]
+    archives: tuple[ArchivePart, ...]
     etag: str = ""
     key_id: str | None = None
     scope: str | None = None
@@ -81,12 +88,16 @@ class EvaluateRequest(msgspec.Struct, frozen=True, tag="evaluate"):
 
 
 class ReadBundle(msgspec.Struct, frozen=True):
-    """What a bundle turned out to be. Its archives before `first` are of no use any more; `is_delta` is of the last one."""
+    """What a bundle turned out to be. Its archives before `first` are of no use any more; `is_delta` is of the last one.
+
+    `verified_s` is the time at which the signatures of those held that were not verified before.
+    """
 
     name: str
     revision: str
     first: int
     is_delta: bool
+    verified_s: float = 0.0
 
 
 class Compiled(msgspec.Struct, frozen=True, tag="compiled"):

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from authz import __version__
 from authz.errors import Reason
 from authz.telemetry.counters import ActivationCounters
-from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, SEND_BUCKETS_S, family
+from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, PAUSE_BUCKETS_S, SEND_BUCKETS_S, family
 from authz.telemetry.metrics_json import families_json
 from authz.telemetry.stats import ActivePolicy, Counts, State, Stats, total
 
@@ -105,6 +105,8 @@ class Metrics(Collector):
         yield from _send_families(counts, state)
         help = "How late the event loop ran a timer, sampled four times a second."
         yield family("authz_event_loop_lag_seconds", help, LAG_BUCKETS_S, counts.lag.counts, counts.lag.sum_ns)
+        help = "How long a collection of Python's garbage collector stopped the process."
+        yield family("authz_gc_pause_seconds", help, PAUSE_BUCKETS_S, counts.pauses.counts, counts.pauses.sum_ns)
         yield from _worker_families(scrape)
         if scrape.bundles is not None:
             yield from _bundle_families(scrape.bundles)

@@ -14,7 +14,7 @@ import msgspec
 from authz.errors import Reason
 from authz.pdp.rehearsal import RESULTS
 from authz.telemetry.counters import CACHE_RESULTS, SEND_CACHE_RESULTS, SEND_OUTCOMES, CheckCounters, SendCounters
-from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, SEND_BUCKETS_S, Histogram
+from authz.telemetry.histogram import CHECK_BUCKETS_S, LAG_BUCKETS_S, PAUSE_BUCKETS_S, SEND_BUCKETS_S, Histogram
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -51,6 +51,7 @@ class Counts(msgspec.Struct, frozen=True):
     sends_by_outcome: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(SEND_OUTCOMES))
     sends_by_cache: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(SEND_CACHE_RESULTS))
     lag: HistogramStats = _none_of(LAG_BUCKETS_S)
+    pauses: HistogramStats = _none_of(PAUSE_BUCKETS_S)
     canary: Mapping[str, int] = msgspec.field(default_factory=lambda: _zeros(RESULTS))
     cache_evictions: int = 0
     log_lines_dropped: int = 0
@@ -61,6 +62,7 @@ class Counts(msgspec.Struct, frozen=True):
         checks: CheckCounters,
         sends: SendCounters,
         lag: Histogram,
+        pauses: Histogram,
         *,
         canary: Mapping[str, int] | None = None,
         cache_evictions: int,
@@ -74,6 +76,7 @@ class Counts(msgspec.Struct, frozen=True):
             dict(sends.by_outcome),
             dict(sends.by_cache),
             HistogramStats.of(lag),
+            HistogramStats.of(pauses),
             dict(canary or _zeros(RESULTS)),
             cache_evictions,
             log_lines_dropped,

@@ -65,6 +65,12 @@ class Conclude(msgspec.Struct, frozen=True, tag="conclude"):
     swap: int
 
 
+class Withhold(msgspec.Struct, frozen=True, tag="withhold"):
+    """Deny every check from now on, whatever is committed meanwhile, or decide again."""
+
+    is_withheld: bool
+
+
 class Listen(msgspec.Struct, frozen=True, tag="listen"):
     """Answer checks from now on."""
 
@@ -102,6 +108,10 @@ class Rehearsed(msgspec.Struct, frozen=True, tag="rehearsed"):
     report: RehearsalReport | None
 
 
+class Withheld(msgspec.Struct, frozen=True, tag="withheld"):
+    """What a Withhold asked for is done."""
+
+
 class Listening(msgspec.Struct, frozen=True, tag="listening"):
     """Checks are answered."""
 
@@ -113,8 +123,8 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     stats: Stats
 
 
-ToWorker: TypeAlias = Setup | Prepare | Rehearse | Conclude | Commit | Discard | Listen | Tell | Drain
-FromWorker: TypeAlias = Prepared | Rehearsed | Committed | Listening | Told
+ToWorker: TypeAlias = Setup | Prepare | Rehearse | Conclude | Commit | Discard | Withhold | Listen | Tell | Drain
+FromWorker: TypeAlias = Prepared | Rehearsed | Committed | Withheld | Listening | Told
 
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)

@@ -22,7 +22,20 @@ from authz.server.shadowing import log_rehearsal
 from authz.telemetry.logs import log, telling_of_death
 from authz.telemetry.stats import Counts, Stats, total
 from authz.workers.connection import START_S, Connection, WorkerError
-from authz.workers.messages import Commit, Committed, Discard, Drain, Listen, Listening, Prepare, Prepared, Setup, Socket
+from authz.workers.messages import (
+    Commit,
+    Committed,
+    Discard,
+    Drain,
+    Listen,
+    Listening,
+    Prepare,
+    Prepared,
+    Setup,
+    Socket,
+    Withheld,
+    Withhold,
+)
 from authz.workers.rehearsal import Rehearsal
 
 PULSE_S: Final = 1.0
@@ -58,6 +71,7 @@ class Pool:
         self._current: Compiled | None = None
         self._rehearsal: Rehearsal | None = None
         self._swap = 0
+        self._is_withheld = False
         self._is_listening = False
         self._is_draining = False
         self._changing = asyncio.Lock()  # a worker that joins does not miss the swap that is under way
@@ -114,7 +128,7 @@ class Pool:
         """
         async with self._changing:
             self._end_rehearsal()
-            if self._current is None:
+            if self._current is None or self._is_withheld:  # nothing decides, so nothing can be compared
                 return RehearsalReport(is_first=True)
             swap = self._next_swap()
             rehearsal = self._rehearsal = Rehearsal(swap, compiled, await self._prepare_all(swap, compiled))
@@ -160,6 +174,12 @@ class Pool:
             raise
         return ready
 
+    async def withhold(self, is_withheld: bool) -> None:
+        """Deny every check from now on, whatever is activated meanwhile, or decide again. Waits for no activation."""
+        self._is_withheld = is_withheld
+        asked = (worker.request(Withhold(is_withheld), Withheld) for worker in list(self._workers.values()))
+        await asyncio.gather(*asked, return_exceptions=True)  # one that died meanwhile learns of it when it is started anew
+
     # Serving
 
     @asynccontextmanager
@@ -199,7 +219,9 @@ class Pool:
             if worker.stats is None:
                 raise WorkerError(f"a worker did not start within {START_S:g} s")
             async with self._changing:
+                worker.send(Withhold(self._is_withheld))
                 await self._bring_up(worker)
+                worker.send(Withhold(self._is_withheld))  # it may have changed, and the worker was not among those that were told
                 self._workers[number] = worker
         except BaseException:
             await worker.end()

@@ -44,6 +44,8 @@ from authz.workers.messages import (
     Tell,
     Told,
     ToWorker,
+    Withheld,
+    Withhold,
     decode_to_worker,
     encode,
 )  # fmt: skip
@@ -127,6 +129,9 @@ class Worker:
                 self._commit(swap)
             case Discard(swap) if swap == self._wanted_swap:
                 self._forget()
+            case Withhold(is_withheld):
+                self._decider.withhold(is_withheld)
+                self._channel.send(Withheld())
             case Listen():
                 self._begin(self._listen())
             case Tell(question):

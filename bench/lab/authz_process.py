@@ -118,6 +118,15 @@ class AuthzProcess:
         lines = [line for line in self.metrics().splitlines() if line.partition("{")[0].partition(" ")[0] == name]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(label in line for label in wanted))
 
+    def histogram(self, name: str) -> dict[float, float]:
+        """Return the counts of a histogram without labels, by the upper bounds of its buckets; each counts those below, too."""
+        found = (
+            line.removeprefix(f'{name}_bucket{{le="').split('"} ')
+            for line in self.metrics().splitlines()
+            if line.startswith(f"{name}_bucket")
+        )
+        return {float(bound): float(count) for bound, count in found}
+
     def _is_ready(self) -> bool:
         self.process.require_running()
         try:

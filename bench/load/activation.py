@@ -102,8 +102,9 @@ async def _under_load(swapper: Swapper, document: Any, rate: float, swaps: int, 
     swapping = asyncio.create_task(_swap(swapper, swaps, quiet_s))
     paced = await paced_checks(address, payload, rate, lambda _: not swapping.done())
     rows = [_row(paced.answers, swap) for swap in await swapping]
+    pauses = _pauses(swapper.authz)
     late = {"sent_late_p99_ms": round(1000 * statistics.quantiles(paced.late, n=100)[-1], 3)}
-    return {phase: medians([row[phase] for row in rows]) for phase in rows[0]} | late | {"rate": rate, "swaps": swaps}
+    return {phase: medians([row[phase] for row in rows]) for phase in rows[0]} | late | {"gc_pauses": pauses, "rate": rate, "swaps": swaps}
 
 
 async def _swap(swapper: Swapper, swaps: int, quiet_s: float) -> list[Swap]:
@@ -122,6 +123,18 @@ def _row(answers: Sequence[Answer], swap: Swap) -> dict[str, dict[str, float]]:
         row[name]["p99_ratio"] = row[name]["p99_ms"] / row["quiet"]["p99_ms"]
     row["swap"]["seconds"] = swap.active - swap.saved
     return row
+
+
+def _pauses(authz: AuthzProcess) -> dict[str, float]:
+    """Return how often the garbage collector has stopped the process so far, for how long together, and the bound of the longest."""
+    buckets = authz.histogram("authz_gc_pause_seconds")
+    count = max(buckets.values())
+    longest_s = min(bound for bound, below in buckets.items() if below == count)
+    return {
+        "count": count,
+        "total_ms": round(1000 * authz.metric("authz_gc_pause_seconds_sum"), 3),
+        "longest_below_ms": 1000 * longest_s,
+    }
 
 
 @contextmanager

@@ -85,6 +85,27 @@ def test_no_active_policy_denies() -> None:
     assert_denied(PDP().decide(GET, 0), Reason.NO_POLICY, 503, "no policy is active")
 
 
+def test_a_policy_that_is_withheld_decides_nothing_until_it_is_given_back() -> None:
+    pdp = active(answering(TRUE))
+    assert pdp.decide(GET, 0).allowed
+    pdp.withhold(True)
+    assert_denied(pdp.decide(GET, 0), Reason.STALE_POLICY, 503, "the policy is older than it may be")
+    pdp.withhold(False)
+    assert pdp.decide(GET, 0).allowed
+
+
+def test_what_is_activated_while_policies_are_withheld_decides_afterwards() -> None:
+    pdp = PDP()
+    pdp.withhold(True)
+    assert_denied(pdp.decide(GET, 0), Reason.NO_POLICY, 503, "no policy is active")
+    snapshot = active(answering(TRUE)).snapshot
+    assert snapshot is not None
+    pdp.activate(snapshot)
+    assert_denied(pdp.decide(GET, 0), Reason.STALE_POLICY, 503, "the policy is older than it may be")
+    pdp.withhold(False)
+    assert pdp.decide(GET, 0).allowed
+
+
 def test_undefined_decision_denies() -> None:
     assert_denied(active(answering(None)).decide(GET, 0), Reason.UNDEFINED, 403, "undefined decision")
 

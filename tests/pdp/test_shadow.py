@@ -146,7 +146,7 @@ def test_the_candidate_decides_at_the_time_of_the_check() -> None:
     assert counted(rehearsed(snapshot(ALLOW), even, check_request("GET", "/"), now_ns=9)) == {"allow_to_deny": 1}
 
 
-@pytest.mark.parametrize("reason", [Reason.NO_POLICY, Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED])
+@pytest.mark.parametrize("reason", [Reason.NO_POLICY, Reason.STALE_POLICY, Reason.DEADLINE_EXCEEDED, Reason.OVERLOADED])
 def test_what_no_policy_decided_is_not_compared(reason: Reason) -> None:
     shadow = Shadow(snapshot(ALLOW))
     shadow.compare(check_request("GET", "/"), 7, failed(reason, "", ""))

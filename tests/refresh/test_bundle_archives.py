@@ -17,7 +17,17 @@ from authz.bundle.keys import Key
 from authz.bundle.signatures import SIGNATURES_NAME, sign
 from authz.errors import ErrorCode
 from authz.refresh.compilers import Compilers
-from authz.refresh.messages import BundleKey, BundleParts, Bundles, Compiled, CompileRequest, CompileResponse, Failed, ReadBundle, Unchanged
+from authz.refresh.messages import (
+    ArchivePart,
+    BundleKey,
+    BundleParts,
+    Bundles,
+    Compiled,
+    CompileRequest,
+    CompileResponse,
+    Failed,
+    Unchanged,
+)
 from authz.refresh.spool import spans
 from tests.bundle.archives import bundle
 
@@ -51,6 +61,7 @@ def delta(old: Bundle, new: Bundle) -> Bundle:
 def compiled(
     archives: Mapping[str, Sequence[bytes]],
     *,
+    verified_s: float | None = None,
     keys: tuple[BundleKey, ...] = (),
     known: str | None = None,
     tests: bool = False,
@@ -59,11 +70,20 @@ def compiled(
     every = [content for contents in archives.values() for content in contents]
     places = iter(spans(every))
     parts = [
-        BundleParts(name, tuple(next(places) for _ in contents), etag=f"etag of {name}", **{"must_be_signed": bool(keys), **fields})
+        BundleParts(
+            name,
+            tuple(ArchivePart(next(places), verified_s) for _ in contents),
+            etag=f"etag of {name}",
+            **{"must_be_signed": bool(keys), **fields},
+        )
         for name, contents in archives.items()
     ]
     request = CompileRequest(Bundles(tuple(parts), keys, tests), "envoy/authz/allow", 1, 60, known)
     return asyncio.run(Compilers(is_ahead=False).compile(request, every))
+
+
+def read_of(response: Compiled | Unchanged) -> list[tuple[str, str, int, bool]]:
+    return [(read.name, read.revision, read.first, read.is_delta) for read in response.bundles]
 
 
 def allows(response: CompileResponse) -> bool:
@@ -81,7 +101,7 @@ def test_a_snapshot_becomes_a_policy(is_open: bool) -> None:
     response = compiled({"main": [packed(snapshot("r1", is_open=is_open))]})
     assert allows(response) is is_open
     assert isinstance(response, Compiled)
-    assert (response.revision, response.bundles) == ("r1", (ReadBundle("main", "r1", 0, is_delta=False),))
+    assert (response.revision, read_of(response)) == ("r1", [("main", "r1", 0, False)])
 
 
 def test_a_delta_is_applied_to_the_snapshot_before_it() -> None:
@@ -89,7 +109,7 @@ def test_a_delta_is_applied_to_the_snapshot_before_it() -> None:
     response = compiled({"main": [packed(old), packed(delta(old, new))]})
     assert allows(response)
     assert isinstance(response, Compiled)
-    assert (response.revision, response.bundles) == ("r2", (ReadBundle("main", "r2", 0, is_delta=True),))
+    assert (response.revision, read_of(response)) == ("r2", [("main", "r2", 0, True)])
 
 
 def test_what_a_later_snapshot_replaces_is_of_no_use_any_more() -> None:
@@ -97,7 +117,7 @@ def test_what_a_later_snapshot_replaces_is_of_no_use_any_more() -> None:
     response = compiled({"main": [packed(first), packed(delta(first, second)), packed(third)]})
     assert allows(response)
     assert isinstance(response, Compiled)
-    assert response.bundles == (ReadBundle("main", "r3", 2, is_delta=False),)
+    assert read_of(response) == [("main", "r3", 2, False)]
 
 
 def test_a_delta_for_another_revision_is_refused() -> None:
@@ -153,7 +173,9 @@ def test_what_is_active_already_is_not_compiled_again() -> None:
     content = packed(snapshot("r1", is_open=True))
     first = compiled({"main": [content]})
     assert isinstance(first, Compiled)
-    assert compiled({"main": [content]}, known=first.digest) == Unchanged("r1", first.bundles)
+    again = compiled({"main": [content]}, known=first.digest)
+    assert isinstance(again, Unchanged)
+    assert (again.revision, read_of(again)) == ("r1", read_of(first))
 
 
 def test_bundles_that_own_the_same_path_are_refused_together() -> None:
@@ -191,3 +213,14 @@ def test_a_bundle_without_tests_is_refused_if_they_are_asked_for() -> None:
 
 def test_tests_that_were_not_asked_for_do_not_decide() -> None:
     assert not allows(compiled({"main": [packed(snapshot("r1", is_open=False, policy_test__rego=TESTED))]}))
+
+
+def test_a_signature_that_held_is_not_asked_again_whether_it_has_expired() -> None:
+    archives = {"main": [packed(snapshot("r1", is_open=True), KEY, exp=100)]}
+    assert "expired" in refused(compiled(archives, keys=KEYS)).message
+    assert allows(compiled(archives, keys=KEYS, verified_s=99.0))
+    assert "expired" in refused(compiled(archives, keys=KEYS, verified_s=101.0)).message
+    assert (
+        refused(compiled(archives, keys=(BundleKey("k", "another secret", "HS256", ""),), verified_s=99.0)).code
+        == ErrorCode.BUNDLE_SIGNATURE
+    )

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authz.errors import Reason
 from authz.telemetry.counters import ActivationCounters, CheckCounters, SendCounters
-from authz.telemetry.histogram import LAG_BUCKETS_S, Histogram
+from authz.telemetry.histogram import LAG_BUCKETS_S, PAUSE_BUCKETS_S, Histogram
 from authz.telemetry.metrics import BundleStats, Metrics, Scrape
 from authz.telemetry.stats import ActivePolicy, Counts, State, Stats
 from tests.test_layering import REPOSITORY
@@ -23,7 +23,7 @@ def stats(policy: ActivePolicy | None = POLICY) -> Stats:
     checks.observe(Reason.NO_POLICY, "bypass", 2_000)
     sends.by_outcome["timeout"] += 1
     sends.by_cache["hit"] += 1
-    counts = Counts.of(checks, sends, Histogram(LAG_BUCKETS_S), cache_evictions=2, log_lines_dropped=1)
+    counts = Counts.of(checks, sends, Histogram(LAG_BUCKETS_S), Histogram(PAUSE_BUCKETS_S), cache_evictions=2, log_lines_dropped=1)
     state = State(in_flight=2, open_connections=3, waiting_checks=4, send_cache_bytes=5, cache_entries=4)
     return Stats(17, counts, state, policy, cpu_s=1.5, resident_bytes=1000)
 
