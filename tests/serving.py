@@ -114,6 +114,12 @@ class Serving:
         return self.process.wait(EXIT_S)
 
 
+def children(authz: Serving) -> list[int]:
+    """Return the processes that it has started and that live."""
+    pid = authz.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def check_request(method: str, path: str) -> bytes:
     request = CheckRequest()
     request.attributes.request.http.method = method

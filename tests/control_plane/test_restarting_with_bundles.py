@@ -21,12 +21,14 @@ from tests.bundle.archives import archive
 from tests.control_plane.mounts import can_mount, read_only, small
 from tests.control_plane.plane import STRANGER, Plane, allowing, control_plane, named, sidecar, signed
 from tests.control_plane.published import publish
-from tests.serving import AUTHZ, Serving, run_authz, serving
+from tests.serving import AUTHZ, Serving, children, run_authz, serving
 
 ALLOWED: Final = 0
 METHODS: Final = ("GET", "POST")
 MAIN: Final = "main"
 KEPT: Final = {"keep_versions": 2}
+NOT_AHEAD: Final = {**KEPT, "start_compiler_ahead": False}
+"""With this a sidecar has a child while it compiles, and only then."""
 
 
 @pytest.fixture
@@ -91,11 +93,6 @@ def wait_for(authz: Serving, revision: str) -> None:
 def kill(authz: Serving) -> None:
     authz.signal(signal.SIGKILL)
     assert authz.wait() == -signal.SIGKILL
-
-
-def children(authz: Serving) -> list[int]:
-    pid = authz.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 # The first bundle
@@ -177,7 +174,7 @@ def test_who_goes_back_does_not_wait_for_a_compile(sidecars: Sidecars) -> None:
     numbers = ",".join(map(str, range(1_500_000)))
     slow = signed(allowing("POST", "slow", {"data.json": f'{{"envoy": {{"numbers": [{numbers}]}}}}'}))
     sidecars.put("v1", "GET")
-    with sidecars.running() as authz:
+    with sidecars.running(activation=NOT_AHEAD) as authz:
         sidecars.put("v2", "POST")
         wait_for(authz, "v2")
         wait_until(lambda: not children(authz), "nothing is compiled")
@@ -329,7 +326,7 @@ def test_a_kill_at_any_step_of_persisting_leaves_a_version_to_start_from(sidecar
 def test_a_kill_during_an_activation_leaves_a_version_to_start_from(sidecars: Sidecars, moment: str) -> None:
     sidecars.stored()
     compilers: list[int] = []
-    with sidecars.running() as authz:
+    with sidecars.running(activation=NOT_AHEAD) as authz:
         sidecars.put("v2", "POST")
         sidecars.plane.asked.clear()
         sidecars.plane.up()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
+import signal
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from aiohttp import web
 from bench.lab.waiting import wait_until
 from tests.bundle.archives import archive
 from tests.control_plane.plane import STRANGER, Contents, Plane, allowing, control_plane, named, sidecar, signed
-from tests.serving import Serving, serving
+from tests.serving import Serving, children, serving
 
 ALLOWED = 0
 METHODS = ("GET", "POST")
@@ -385,6 +387,15 @@ class DeltaServer:
             return web.Response(status=304)
         takes_delta = known is not None and "delta" in wanted
         return web.Response(body=self._delta if takes_delta else self._snapshot, headers={"ETag": '"newest"'})
+
+
+def test_a_compiler_that_is_killed_while_it_waits_for_the_next_bundle_is_not_missed(scene: Scene) -> None:
+    for _ in range(3):
+        scene.publish("GET")
+        (waiting,) = wait_until(lambda: children(scene.authz), "one is started ahead")
+        os.kill(waiting, signal.SIGKILL)
+    scene.publish("POST")
+    assert scene.allowed() == ["POST"]
 
 
 def test_a_delta_changes_what_is_active(scene: Scene) -> None:
