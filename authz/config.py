@@ -181,7 +181,8 @@ def read_config(file: Path | None, flags: Mapping[str, Any], environment: Mappin
     if config.canary is not None and config.canary.min_checks > config.canary.checks:
         raise ConfigError("field `canary.min_checks`: more than `canary.checks`, so no policy would ever be activated", help="lower it")
     if config.activation.deny_when_stale and not config.discovery and not any(each.max_age_seconds for each in config.bundles.values()):
-        raise ConfigError("field `activation.deny_when_stale`: no bundle has `max_age_seconds`, so none is ever stale", help="set it")
+        text = "field `activation.deny_when_stale`: no bundle has `max_age_seconds`, so none is ever stale"
+        raise ConfigError(text, help="say how old a bundle may be: `bundles.NAME.max_age_seconds`")
     if not config.addr:
         raise ConfigError("no address to serve on was given: field `addr` is empty")
     return Loaded(config, document)
