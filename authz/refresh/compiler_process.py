@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import msgspec
 
@@ -26,17 +26,38 @@ NICENESS: Final = 5
 """A compile takes a quarter of a core that the old policy needs for its checks. The first one has nobody to give way to."""
 
 
+class _Conversation(asyncio.SubprocessProtocol):
+    """What a process says, until it has ended and all of that has been read.
+
+    Not asyncio's streams: those refer to each other, so they would wait for the garbage collector, which every activation keeps
+    away from whatever is there at that moment (`refresh.activation`).
+    """
+
+    def __init__(self) -> None:
+        self.output = bytearray()
+        self.complaints = bytearray()
+        self.ended = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        (self.output if fd == 1 else self.complaints).extend(data)
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.ended.set()
+
+
 class CompilerProcess:
     """A process that answers one request. It may be started before there is one: 28 MB that it shares with nobody."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.SubprocessTransport, conversation: _Conversation) -> None:
         self._process = process
+        self._conversation = conversation
 
     @classmethod
     async def start(cls, command: Command = WORKER, *, is_beside_checks: bool, spool: int | None = None) -> CompilerProcess:
         """Start it; `spool` is the descriptor of the file that the archives of its request will be in. Raises OSError."""
         # Its own session: Ctrl-C in our terminal is for us to handle.
-        process = await asyncio.create_subprocess_exec(
+        process, conversation = await asyncio.get_running_loop().subprocess_exec(
+            _Conversation,
             *command,
             *(() if spool is None else (str(spool),)),
             stdin=asyncio.subprocess.PIPE,
@@ -47,18 +68,24 @@ class CompilerProcess:
         )
         if is_beside_checks:
             with suppress(ProcessLookupError):  # it ended by itself just now: whoever asks it will hear
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
-        return cls(process)
+                os.setpriority(os.PRIO_PROCESS, process.get_pid(), NICENESS)
+        return cls(process, conversation)
+
+    @property
+    def pid(self) -> int:
+        return self._process.get_pid()
 
     @property
     def is_alive(self) -> bool:
-        return self._process.returncode is None
+        return self._process.get_returncode() is None
 
     async def ask(self, request: Request) -> Response:
         """Return what it answers, or Failed if it is too slow, dies or talks nonsense; it is gone then."""
+        conversation = self._conversation
         try:
             async with asyncio.timeout(request.timeout_s):
-                output, complaints = await self._process.communicate(encode(request))
+                self._say(encode(request))
+                await conversation.ended.wait()
         except TimeoutError:
             return Failed(
                 ErrorCode.POLICY_COMPILE,
@@ -67,14 +94,21 @@ class CompilerProcess:
             )
         finally:
             await self.end()
-        return _response(self._process.returncode, output, complaints)
+        return _response(self._process.get_returncode(), conversation.output, conversation.complaints)
+
+    def _say(self, message: bytes) -> None:
+        """Send all there is to say. One that is gone does not hear it, and is found out by its end."""
+        pipe = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))  # uvloop's is none by its class
+        pipe.write(message)
+        pipe.close()  # after what was written
 
     async def end(self) -> None:
         """End it, whatever it does."""
         if self.is_alive:
             with suppress(ProcessLookupError):  # it ended by itself just now
                 self._process.kill()
-            await self._process.wait()
+        await self._conversation.ended.wait()
+        self._process.close()
 
 
 async def compile_in_process(request: CompileRequest, command: Command = WORKER) -> CompileResponse:
@@ -101,7 +135,7 @@ def nonsense() -> Failed:
     return Failed(ErrorCode.POLICY_COMPILE, "the compiler answered something else than it was asked")
 
 
-def _response(returncode: int | None, output: bytes, complaints: bytes) -> Response:
+def _response(returncode: int | None, output: bytearray, complaints: bytearray) -> Response:
     if returncode:
         return Failed(ErrorCode.POLICY_COMPILE, f"the compiler ended with {_ending(returncode)}{_last_line(complaints)}")
     try:
@@ -114,6 +148,6 @@ def _ending(returncode: int) -> str:
     return f"status {returncode}" if returncode > 0 else f"signal {signal.Signals(-returncode).name}"
 
 
-def _last_line(complaints: bytes) -> str:
+def _last_line(complaints: bytearray) -> str:
     lines = complaints.decode("utf-8", "replace").strip().splitlines()
     return f": {lines[-1]}" if lines else ""

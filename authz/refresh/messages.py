@@ -157,6 +157,6 @@ def decode_request(data: bytes) -> Request:
     return _request_decoder.decode(data)
 
 
-def decode_response(data: bytes) -> Response:
+def decode_response(data: bytes | bytearray) -> Response:
     """Return the response; raises msgspec.DecodeError."""
     return _response_decoder.decode(data)

@@ -238,7 +238,7 @@ async def main():
     compilers = Compilers()
     compilers.prepare()
     compiler = await compilers._next
-    print(compiler.process._process.pid, flush=True)
+    print(compiler.process.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
