@@ -99,8 +99,9 @@ class CompilerProcess:
     def _say(self, message: bytes) -> None:
         """Send all there is to say. One that is gone does not hear it, and is found out by its end."""
         pipe = cast(asyncio.WriteTransport, self._process.get_pipe_transport(0))  # uvloop's is none by its class
-        pipe.write(message)
-        pipe.close()  # after what was written
+        if not pipe.is_closing():  # uvloop's write would raise
+            pipe.write(message)
+            pipe.close()  # after what was written
 
     async def end(self) -> None:
         """End it, whatever it does."""

@@ -16,7 +16,7 @@ import pytest
 
 from authz.errors import ErrorCode
 from authz.refresh import compiler_process
-from authz.refresh.compiler_process import NICENESS, WORKER, Command
+from authz.refresh.compiler_process import NICENESS, WORKER, Command, CompilerProcess
 from authz.refresh.compilers import Compilers
 from authz.refresh.messages import Bundles, CompileRequest, EvaluateRequest, Failed
 from authz.refresh.spool import SpoolError
@@ -124,6 +124,21 @@ def test_one_that_was_killed_while_it_waited_is_replaced(tmp_path: Path) -> None
             os.kill(started(log)[0], signal.SIGKILL)
             await until(lambda: not exists(started(log)[0]))
             assert (await answer(made))[0] == started(log)[1]
+
+    run(test())
+
+
+def test_one_that_is_killed_at_the_moment_it_is_asked_is_an_error(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    async def test() -> None:
+        process = await CompilerProcess.start((*stand_in(log), "0"), is_beside_checks=False)
+        os.kill(process.pid, signal.SIGKILL)
+        pipe = process._process.get_pipe_transport(0)
+        assert pipe is not None
+        await until(pipe.is_closing)  # the channel may know of it before it is known that the process has ended
+        response = await process.ask(REQUEST)
+        assert response == Failed(ErrorCode.POLICY_COMPILE, "the compiler ended with signal SIGKILL")
 
     run(test())
 
