@@ -114,6 +114,13 @@ class Serving:
         return self.process.wait(EXIT_S)
 
 
+def pids(authz: Serving) -> list[int]:
+    """Return the processes that answer checks."""
+    status, found = authz.get("/v1/policy/active")
+    assert status == 200, found
+    return [worker["pid"] for worker in found["workers"]]
+
+
 def children(authz: Serving) -> list[int]:
     """Return the processes that it has started and that live."""
     pid = authz.process.pid

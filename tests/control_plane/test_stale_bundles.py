@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2
 from bench.lab.waiting import wait_until
 from tests.control_plane.clocks import TimeOfDay
 from tests.control_plane.plane import Plane, allowing, control_plane, sidecar, signed
-from tests.serving import AUTHZ, Serving, run_authz, serving
+from tests.serving import AUTHZ, Serving, pids, run_authz, serving
 
 ALLOWED: Final = 0
 MAIN: Final = "main"
@@ -52,6 +52,10 @@ def serving_status(authz: Serving) -> str:
 
 def wait_for(authz: Serving, ready: int, health: int) -> None:
     wait_until(lambda: states(authz) == (ready, health), f"/ready is {ready} and /health?bundles {health}")
+
+
+def wait_until_stored(authz: Serving) -> None:
+    wait_until(lambda: authz.get("/v1/bundles")[1]["versions"][0]["stored"], "the newest version is on disk")
 
 
 def test_a_bundle_that_gets_old_turns_readiness_and_health_until_its_service_answers(tmp_path: Path, plane: Plane) -> None:
@@ -117,16 +121,10 @@ def test_workers_deny_together_and_one_that_is_started_meanwhile_does_too(tmp_pa
         assert all(authz.check("GET") == ALLOWED for _ in range(20))
 
 
-def pids(authz: Serving) -> list[int]:
-    status, found = authz.get("/v1/policy/active")
-    assert status == 200, found
-    return [worker["pid"] for worker in found["workers"]]
-
-
 def test_what_was_persisted_too_long_ago_decides_only_when_its_service_has_confirmed_it(tmp_path: Path, plane: Plane) -> None:
     path = config(tmp_path, plane, denies=True, max_age_s=3600)
     with serving(tmp_path / "log-1", "--config", path) as authz:
-        wait_until(lambda: authz.get("/v1/bundles")[1]["versions"][0]["stored"], "it is on disk")
+        wait_until_stored(authz)
     plane.down()
     day = TimeOfDay(tmp_path / "time")
     day.shift(1)
@@ -143,7 +141,7 @@ def test_what_was_persisted_too_long_ago_decides_only_when_its_service_has_confi
 def test_what_was_persisted_not_long_ago_decides_at_once(tmp_path: Path, plane: Plane) -> None:
     path = config(tmp_path, plane, denies=True, max_age_s=3600)
     with serving(tmp_path / "log-1", "--config", path) as authz:
-        wait_until(lambda: authz.get("/v1/bundles")[1]["versions"][0]["stored"], "it is on disk")
+        wait_until_stored(authz)
     plane.down()
     with serving(tmp_path / "log-2", "--config", path) as authz:
         assert authz.check("GET") == ALLOWED
@@ -169,7 +167,7 @@ def test_a_time_of_day_that_jumps_turns_nothing(tmp_path: Path, plane: Plane, da
         assert [authz.check(method) == ALLOWED for method in ("POST", "GET")] == [True, False]
         assert states(authz) == (200, 200)
         assert 0 <= authz.metric('authz_bundle_age_seconds{bundle="main"}') < 30
-        wait_until(lambda: authz.get("/v1/bundles")[1]["versions"][0]["stored"], "it is on disk")
+        wait_until_stored(authz)
         assert [each["revision"] for each in authz.get("/v1/bundles")[1]["versions"]] == ["v2", "v1"]
         assert authz.lines("every check is denied") == []
     with serving(tmp_path / "log-2", "--config", path, command=day.command([AUTHZ])) as authz:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.lab.waiting import wait_until
-from tests.serving import ALLOW_GET, ALLOW_POST, Serving, replace_atomically, run_authz, serving, write
+from tests.serving import ALLOW_GET, ALLOW_POST, Serving, pids, replace_atomically, run_authz, serving, write
 
 ALLOWED, DENIED = 0, 7
 WORKERS = 3
@@ -28,10 +28,6 @@ def authz(tmp_path: Path, policies: Path) -> Iterator[Serving]:
     with serving(tmp_path / "log", policies, "--workers", str(WORKERS)) as process:
         process.wait_ready()
         yield process
-
-
-def pids(authz: Serving) -> list[int]:
-    return [worker["pid"] for worker in authz.get("/v1/policy/active")[1]["workers"]]
 
 
 def revisions(authz: Serving) -> set[str]:
