@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -376,6 +378,26 @@ def test_an_evaluation_that_takes_too_long_is_ended(explain: str) -> None:
     assert done.exit_code == 2
     assert json.loads(done.stdout)["errors"] == [{"message": "caller cancelled query execution", "code": "eval_cancel_error"}]
     assert values("1", "--timeout", "1m") == [[1]]
+
+
+def test_a_time_limit_that_is_reached_while_garbage_is_collected_counts_afterwards() -> None:
+    endless = "x := numbers.range(1, 5000)[_]; y := numbers.range(1, 5000)[_]; x + y < 0"
+    spun: list[bool] = []
+
+    def spin(_: str, __: dict[str, int]) -> None:
+        """Take longer than the limit, once: the alarm falls into this function, which can raise nothing."""
+        started = time.monotonic()
+        while not spun and time.monotonic() - started < 0.1:
+            pass
+        spun.append(True)
+
+    gc.callbacks.append(spin)
+    try:
+        done = ask("--timeout", "50ms", endless)
+    finally:
+        gc.callbacks.remove(spin)
+    assert spun
+    assert json.loads(done.stdout)["errors"][0]["code"] == "eval_cancel_error"
 
 
 def test_values_in_tables_are_cut_as_wanted() -> None:
