@@ -391,16 +391,17 @@ def test_a_time_limit_that_is_reached_while_garbage_is_collected_counts_afterwar
         while time.monotonic() - started < 0.05:
             pass
 
-    gc.callbacks.append(spin)
-    try:
-        with pytest.raises(EvalError, match="cancelled"), time_limit(10_000_000):
+    def collect_and_go_on() -> None:
+        gc.callbacks.append(spin)
+        try:
             gc.collect()
+        finally:
             gc.callbacks.remove(spin)
-            while time.monotonic() < deadline:
-                pass
-    finally:
-        if spin in gc.callbacks:
-            gc.callbacks.remove(spin)
+        while time.monotonic() < deadline:
+            pass
+
+    with pytest.raises(EvalError, match="cancelled"), time_limit(10_000_000):
+        collect_and_go_on()
 
 
 def test_values_in_tables_are_cut_as_wanted() -> None:
