@@ -172,6 +172,7 @@ def _cluster_like(original: Config, name: str, ports: Sequence[int], checks_per_
     cluster["circuit_breakers"] = {"thresholds": [{"max_retries": 1000}]}
     if len(ports) > 1:
         cluster["health_checks"] = [HEALTH_CHECK]
+        cluster["common_lb_config"] = {"update_merge_window": "0s"}  # by default its workers hear of health up to a second late
     _set_endpoints(cluster, ports)
     return cluster
 
