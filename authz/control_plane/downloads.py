@@ -16,6 +16,7 @@ from authz.control_plane.contents import Parts
 from authz.services.client import ServiceClient
 from authz.services.downloader import Deliver, Downloader, Source
 from authz.services.downloads import Activated, BundleState
+from authz.services.registry import RegistrySource
 from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.services.sources import MAX_ARCHIVE_BYTES, FileSource, ServiceSource, follow
 from authz.telemetry.logs import telling_of_death
@@ -107,7 +108,8 @@ def source_of(settings: DownloadSettings, client: ServiceClient | None) -> Sourc
     """Return where a bundle comes from: its service, a file without one."""
     if client is None:
         return FileSource(Path(settings.resource))
-    return ServiceSource(settings, client, max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes))
+    kind = RegistrySource if client.settings.is_registry else ServiceSource
+    return kind(settings, client, max_bytes=max(MAX_ARCHIVE_BYTES, settings.size_limit_bytes))
 
 
 def begun(downloader: Downloader) -> list[asyncio.Task[None]]:
@@ -137,8 +139,8 @@ def adopt(downloader: Downloader, parts: Parts, activated: Activated) -> None:
 def _identity(plane: ControlPlane, bundle: str) -> object:
     """Return what makes a bundle another one: where it comes from, which an ETag is good for, and how it is verified."""
     settings = plane.bundles[bundle]
-    url = None if settings.service is None else plane.services[settings.service].url
-    return url, settings.resource, settings.signing, plane.keys
+    service = None if settings.service is None else plane.services[settings.service]
+    return service and (service.url, service.type), settings.resource, settings.signing, plane.keys
 
 
 def _service(plane: ControlPlane, bundle: str) -> object:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from authz.rego.builtins.sigv4 import AwsKeys, Scope, Signable, sha256_hex, signed_headers
 from authz.services.errors import Failure, ServiceError
 from authz.services.settings import ProfileCredentials
-from authz.services.transport import Request
+from authz.services.transport import Answer, Request
 
 MAX_PROFILES_BYTES: Final = 2**20
 
@@ -109,10 +109,11 @@ class AwsSigning:
             return sign(request, signer, self._service, self._now())
         raise no_keys("; ".join(reasons))
 
-    def refused(self) -> None:
+    async def refused(self, request: Request, answer: Answer) -> bool:  # noqa: ARG002 - whatever was refused and how
         """Have keys that were remembered forgotten."""
         for source in self._sources:
             source.refused()
+        return False
 
 
 def sign(request: Request, signer: Signer, service: str, now: datetime) -> Request:

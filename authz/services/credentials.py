@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
 
 from authz.services.errors import Failure, ServiceError
 from authz.services.settings import BearerSettings
-from authz.services.transport import Request
+from authz.services.transport import Answer, Request
 
 MAX_TOKEN_BYTES: Final = 2**16
 
@@ -20,8 +21,11 @@ class Credentials(Protocol):
     async def authorize(self, request: Request) -> Request:
         """Return the request with the proof. Raises ServiceError if there is none to be had."""
 
-    def refused(self) -> None:
-        """Be told that the last proof was not believed: what was remembered is not worth it."""
+    async def refused(self, request: Request, answer: Answer) -> bool:
+        """Be told that the last proof was not believed: what was remembered is not worth it.
+
+        Return whether there is another one now, so that it is worth asking again. Raises ServiceError.
+        """
 
 
 class Anonymous:
@@ -31,24 +35,31 @@ class Anonymous:
         """Return the request as it is."""
         return request
 
-    def refused(self) -> None:
+    async def refused(self, request: Request, answer: Answer) -> bool:  # noqa: ARG002 - there is no other proof
         """Remember nothing."""
+        return False
 
 
 class Bearer:
-    """A token in the Authorization header; one in a file is read for every request, so it may be rotated."""
+    """A token in the Authorization header; one in a file is read for every request, so it may be rotated.
 
-    def __init__(self, settings: BearerSettings) -> None:
+    `is_encoded`: it is sent in base64, as OPA does to registries, for which it may be `user:password`.
+    """
+
+    def __init__(self, settings: BearerSettings, *, is_encoded: bool = False) -> None:
         self._settings = settings
+        self._is_encoded = is_encoded
 
     async def authorize(self, request: Request) -> Request:
         """Return the request with the token."""
         path = self._settings.token_path
         token = await read_secret(path) if path else self._settings.token
-        return with_headers(request, Authorization=f"{self._settings.scheme} {token}")
+        sent = base64.b64encode(token.encode()).decode() if self._is_encoded else token
+        return with_headers(request, Authorization=f"{self._settings.scheme} {sent}")
 
-    def refused(self) -> None:
+    async def refused(self, request: Request, answer: Answer) -> bool:  # noqa: ARG002 - there is no other proof
         """Remember nothing."""
+        return False
 
 
 def with_headers(request: Request, **headers: str) -> Request:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic, time
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlencode
 
 import jwt
@@ -18,7 +18,7 @@ from yarl import URL
 from authz.services.credentials import read_secret, with_headers
 from authz.services.errors import Failure, ServiceError
 from authz.services.settings import KeySettings, Oauth2Settings
-from authz.services.transport import Answer, Request
+from authz.services.transport import Answer, Request, Send
 
 MIN_LIFETIME_S: Final = 10.0
 ASSERTION_LIFETIME_S: Final = 600
@@ -30,8 +30,6 @@ DEFAULT_LIFETIME_S: Final = 0.0
 
 _JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-
-Send: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
 class _TokenAnswer(msgspec.Struct, frozen=True):
@@ -67,9 +65,10 @@ class Oauth2:
             token = self._token
         return with_headers(request, Authorization=f"Bearer {token.text}")
 
-    def refused(self) -> None:
-        """Obtain another token for the next request."""
+    async def refused(self, request: Request, answer: Answer) -> bool:  # noqa: ARG002 - whatever was refused and how
+        """Obtain another token for the next attempt, which comes after its pause."""
         self._token = None
+        return False
 
     async def _obtain(self) -> _Token:
         settings = self._settings

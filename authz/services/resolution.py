@@ -10,6 +10,7 @@ from yarl import URL
 
 from authz.services.conversion import wrong
 from authz.services.credential_rules import check_credentials
+from authz.services.references import parse_reference
 from authz.services.settings import (
     DEFAULT_SIZE_LIMIT_BYTES,
     BundleSettings,
@@ -118,10 +119,20 @@ def _check_service(where: str, service: ServiceSettings, keys: Mapping[str, KeyS
         is_usable = False
     if not is_usable:
         raise wrong(f"{where}.url", f"`{service.url}` is not the URL of a server", help="write `https://host[:port][/path]`")
+    if service.is_registry:
+        _check_registry(where, service, url)
     for name, value in service.headers.items():
         if any(char < " " or char == "\x7f" for char in name + value) or not name or any(char in " :" for char in name):
             raise wrong(f"{where}.headers", f"`{name}` cannot be sent as a header")
     check_credentials(f"{where}.credentials", service.credentials, keys)
+
+
+def _check_registry(where: str, service: ServiceSettings, url: URL) -> None:
+    if url.path.strip("/"):
+        raise wrong(f"{where}.url", f"`{service.url}` has a path, and a registry is at its server's root", help=f"write `{url.origin()}`")
+    if service.credentials.s3_signing is not None:
+        help = "use bearer, client_tls or oauth2"
+        raise wrong(f"{where}.credentials.s3_signing", "authz does not support it for `type: oci`", help=help)
 
 
 def _check_key(where: str, key: KeySettings) -> None:
@@ -196,6 +207,8 @@ def _status(status: StatusSettings, services: Mapping[str, ServiceSettings], dis
             raise wrong("status", "says nowhere to report to", help="add a service, or `console: true`")
     if name is not None:
         _check_named("status.service", name, services)
+        if services[name].is_registry:
+            raise wrong("status.service", f"`{name}` is a registry, which takes no reports", help="name another service")
     path = f"status/{status.partition_name.strip('/')}" if status.partition_name else "status"
     return StatusTarget(name, path, status.console, status.prometheus, _is_manual("status", status.trigger, discovery_trigger))
 
@@ -210,7 +223,18 @@ def _origin(where: str, service: str, resource: str, services: Mapping[str, Serv
         _check_named(f"{where}.service", service, services)
     elif not services:
         raise wrong(where, "there is no service to download from", help="add it to `services`, or name a file: `file:///path`")
-    return service or next(iter(services)), resource.strip("/")
+    name = service or next(iter(services))
+    if services[name].is_registry:
+        _check_reference(f"{where}.resource", resource, URL(services[name].url))
+    return name, resource.strip("/")
+
+
+def _check_reference(where: str, resource: str, registry: URL) -> None:
+    try:
+        parse_reference(resource)
+    except ValueError as error:
+        host = registry.host_port_subcomponent
+        raise wrong(where, f"`{resource}` names nothing in a registry: {error}", help=f"write `{host}/repository:tag`") from None
 
 
 def _check_named(where: str, service: str, services: Mapping[str, ServiceSettings]) -> None:

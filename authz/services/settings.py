@@ -115,7 +115,7 @@ class TlsSettings(Section, frozen=True, forbid_unknown_fields=True):
 
 
 class ServiceSettings(Section, frozen=True, forbid_unknown_fields=True):
-    """A control plane. `response_header_timeout_seconds` is for all that precedes the answer's body."""
+    """A control plane, or a registry (`type: oci`). `response_header_timeout_seconds` is for all that precedes the answer's body."""
 
     url: Text
     name: str = ""
@@ -124,7 +124,12 @@ class ServiceSettings(Section, frozen=True, forbid_unknown_fields=True):
     allow_insecure_tls: bool = False
     tls: TlsSettings = TlsSettings()
     credentials: CredentialsSettings = CredentialsSettings()
-    type: Literal[""] = ""
+    type: Literal["", "oci"] = ""
+
+    @property
+    def is_registry(self) -> bool:
+        """Whether bundles are artifacts of an OCI registry."""
+        return self.type == "oci"
 
 
 class PollingSettings(Section, frozen=True, forbid_unknown_fields=True):

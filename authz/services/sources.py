@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from authz.services.client import ServiceClient
+from authz.services.client import Expected, ServiceClient
 from authz.services.downloader import Downloader, Fetched
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
@@ -40,7 +40,7 @@ class ServiceSource:
         if etag:
             headers["If-None-Match"] = etag
         timeout_s = self._client.settings.response_header_timeout_seconds + (wait_s or 0.0)
-        answer = await self._client.get(self._settings.resource, headers, max_bytes=self._max_bytes, header_timeout_s=timeout_s)
+        answer = await self._client.get(self._settings.resource, headers, Expected(self._max_bytes, timeout_s, is_archive=True))
         is_same = answer.status == _NOT_MODIFIED
         if is_same and not etag:
             raise ServiceError(Failure.STATUS, "server replied with Not Modified, but was not asked whether it was", http_code=304)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeAlias
 
 import aiohttp
 from aiohttp.resolver import ThreadedResolver
@@ -65,6 +65,10 @@ class Answer:
     body: bytes
 
 
+Send: TypeAlias = Callable[[Request], Awaitable[Answer]]
+"""One exchange."""
+
+
 class TlsSource(Protocol):
     """Where contexts come from; asked for every exchange, so that certificates may change."""
 
@@ -99,6 +103,8 @@ class Transport:
     async def send(self, request: Request) -> Answer:
         """Return the answer, whatever its status. Raises ServiceError."""
         async with self._answered(request) as response:
+            if request.method == "HEAD":  # whose headers tell of a body that does not come
+                return Answer(response.status, response.reason or "", response.headers, b"")
             body = await self._read(request, response)
             encoding = response.headers.get("Content-Encoding", "").lower()
             if encoding in ("gzip", "x-gzip"):

@@ -18,6 +18,7 @@ from authz.bundle.keys import Key
 from authz.bundle.signatures import SIGNATURES_NAME, sign
 from tests.bundle.archives import files
 from tests.control_plane.published import configuration, policy
+from tests.services.registry import Registry
 
 TEAM: Final = Key("team", "a secret of the team that is long enough for HS256", "HS256")
 STRANGER: Final = Key("stranger", "a secret of somebody else, which is as long as it", "HS256")
@@ -47,6 +48,7 @@ class Plane:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.registry: Handler = Registry()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -95,6 +97,8 @@ class Plane:
     async def _up(self) -> None:
         app = web.Application()
         app.router.add_get("/bundles/{name}", self._handle)
+        for path in ("/v2/{path:.*}", "/token"):
+            app.router.add_get(path, self._handle_registry)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -104,6 +108,9 @@ class Plane:
         assert self._runner is not None
         await self._runner.cleanup()
         self._runner = None
+
+    async def _handle_registry(self, request: web.Request) -> web.StreamResponse:
+        return await self.registry(request)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

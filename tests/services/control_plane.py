@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from authz.services.client import ServiceClient
+from authz.services.client import Expected, ServiceClient
 from authz.services.conversion import convert
 from authz.services.errors import ServiceError
 from authz.services.settings import KeySettings, ServiceSettings
@@ -35,7 +35,7 @@ def client(
 
 async def got(asker: ServiceClient, path: str = "bundle", **headers: str) -> Answer:
     """Return the answer of a client that is entered."""
-    return await asker.get(path, headers, max_bytes=MAX_BYTES)
+    return await asker.get(path, headers, Expected(MAX_BYTES, is_archive=True))
 
 
 async def refused(url: str, **options: Any) -> ServiceError:

@@ -10,6 +10,7 @@ import socket
 import pytest
 from aiohttp import web
 
+from authz.services.client import Expected
 from authz.services.errors import Failure
 from authz.services.transport import Limits
 from tests.outbound.upstream import run, upstream
@@ -28,7 +29,9 @@ def free_port() -> int:
 def test_a_service_is_asked_as_opa_asks_it() -> None:
     async def test() -> None:
         async with upstream(asked) as server, client(f"{server.url}/v1/", headers={"X-Tenant": "7"}) as asker:
-            answer = await asker.get("/bundles/a/b.tar.gz?alt=media&x=%2F", {"Prefer": "modes=snapshot,delta"}, max_bytes=10_000)
+            answer = await asker.get(
+                "/bundles/a/b.tar.gz?alt=media&x=%2F", {"Prefer": "modes=snapshot,delta"}, Expected(10_000, is_archive=True)
+            )
             headers = json.loads(answer.body)
             assert server.asked[0].raw_path == "/v1/bundles/a/b.tar.gz?alt=media&x=%2F"
             assert headers["User-Agent"].startswith("Open Policy Agent/1.")

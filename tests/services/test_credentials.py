@@ -19,10 +19,10 @@ from authz.services.errors import Failure, ServiceError
 from authz.services.oauth2 import Oauth2
 from authz.services.settings import KeySettings, Oauth2Settings
 from authz.services.transport import Answer, Request
-from bench.lab.pki import Authority, Credential
 from tests.outbound.test_tls import subject
 from tests.outbound.upstream import Upstream, run, upstream
 from tests.services.control_plane import asked, client, got, refused
+from tests.services.scene import Scene
 from tests.serving import replace_atomically
 
 SECRET = "a secret that is long enough for HS256"
@@ -72,34 +72,6 @@ def test_a_token_that_cannot_be_sent_is_an_error_and_no_request(tmp_path: Path, 
             assert str(file) in error.message
 
     run(test())
-
-
-class Scene:
-    """A TLS server that asks for certificates, and a client's certificate in files that may be swapped."""
-
-    def __init__(self, directory: Path) -> None:
-        self.authority = Authority(directory / "ca", "root")
-        server = self.authority.issue("server", None, is_server=True)
-        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(server.certificate, server.key)
-        self.tls.verify_mode = ssl.CERT_REQUIRED
-        self.tls.load_verify_locations(self.authority.certificate)
-        self.certificate, self.key = directory / "client.pem", directory / "client.key"
-
-    def show(self, credential: Credential) -> None:
-        """Put a certificate and its key where the client has its own."""
-        replace_atomically(self.key, credential.key.read_text())
-        replace_atomically(self.certificate, credential.certificate.read_text())
-
-    @property
-    def fields(self) -> dict[str, Any]:
-        pair = {"cert": str(self.certificate), "private_key": str(self.key)}
-        return {"tls": {"ca_cert": str(self.authority.certificate)}, "credentials": {"client_tls": pair}}
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
 
 
 def test_a_client_certificate_that_is_rotated_is_shown(scene: Scene) -> None:
@@ -177,12 +149,6 @@ class Tokens:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
         self.headers.append(dict(request.headers))
         return web.json_response({"access_token": f"token-{len(self.forms)}", **self.grant})
-
-
-@pytest.fixture
-def https(scene: Scene) -> ssl.SSLContext:
-    scene.tls.verify_mode = ssl.CERT_NONE
-    return scene.tls
 
 
 def oauth2(server: Upstream, scene: Scene, **fields: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from authz.services.settings import ControlPlaneSettings
 from authz.services.substitution import substitute
 
 SERVICE = "services: {acme: {url: https://acme.test}}\n"
+REGISTRY = "services: {r: {url: 'https://ghcr.io', type: oci}}\n"
 PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 
 
@@ -99,7 +100,16 @@ def test_a_console_alone_needs_no_service() -> None:
         ("services: {a: {url: acme.test}}", "field `services.a.url`: `acme.test` is not the URL of a server"),
         ("services: {a: {url: 'ftp://acme.test'}}", "field `services.a.url`"),
         ("services: {a: {url: 'http://a', tpye: oci}}", "unknown field `services[...].tpye`"),
-        ("services: {a: {url: 'http://a', type: oci}}", "field `services[...].type`: invalid enum value 'oci'"),
+        ("services: {a: {url: 'http://a', type: ocy}}", "field `services[...].type`: invalid enum value 'ocy'"),
+        ("services: {a: {url: 'http://a/v2', type: oci}}", "field `services.a.url`: `http://a/v2` has a path"),
+        (
+            "services: {a: {url: 'http://a', type: oci, credentials: {s3_signing: {environment_credentials: {}}}}}",
+            "field `services.a.credentials.s3_signing`: authz does not support it for `type: oci`",
+        ),
+        (REGISTRY + "bundles: {b: {}}", "field `bundles.b.resource`: `bundles/b` names nothing in a registry: has neither a tag nor"),
+        (REGISTRY + "bundles: {b: {resource: 'p:1'}}", "does not begin with the registry's host"),
+        (REGISTRY + "discovery: {resource: 'ghcr.io/P:1'}", "field `discovery.resource`: `ghcr.io/P:1` names nothing in a registry"),
+        (REGISTRY + "status: {}", "field `status.service`: `r` is a registry, which takes no reports"),
         ("services: {a: {url: 'http://a', headers: {'x y': '1'}}}", "field `services.a.headers`: `x y` cannot be sent as a header"),
         ('services: {a: {url: "http://a", headers: {x: "1\\r\\ny: 2"}}}', "field `services.a.headers`: `x` cannot be sent as a header"),
         ("decision_logs: {console: true}", "field `decision_logs`: authz does not support this part of OPA's configuration"),
