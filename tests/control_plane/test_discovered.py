@@ -151,29 +151,28 @@ def test_the_same_bundle_from_elsewhere_is_asked_for_without_the_etag_of_the_old
         assert next(known for path, known in plane.asked if path == "/post") == ""
 
 
-@pytest.mark.parametrize(
-    ("configuration", "message"),
-    [
-        ({"services": {"acme": {"url": "http://127.0.0.1:9"}}}, "updates to the discovery service are not allowed"),
-        ({"decision_logs": {"console": True}}, "field `decision_logs`: authz does not support this part of OPA's configuration"),
-        ({"addr": ["0.0.0.0:1"]}, "unknown field `addr`"),
-        ({"bundles": {}}, "the discovered configuration has no bundles"),
-        ({"bundles": {"authz": {"resource": "post", "service": "nobody"}}}, "field `bundles.authz.service`: there is no service `nobody`"),
-    ],
+MISTAKES: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"services": {"acme": {"url": "http://127.0.0.1:9"}}}, "updates to the discovery service are not allowed"),
+    ({"decision_logs": {"console": True}}, "field `decision_logs`: authz does not support this part of OPA's configuration"),
+    ({"addr": ["0.0.0.0:1"]}, "unknown field `addr`"),
+    ({"bundles": {}}, "the discovered configuration has no bundles"),
+    ({"bundles": {"authz": {"resource": "post", "service": "nobody"}}}, "field `bundles.authz.service`: there is no service `nobody`"),
 )
-def test_a_discovery_that_may_not_be_keeps_the_old_configuration(
-    tmp_path: Path, plane: PlaneServer, configuration: dict[str, Any], message: str
-) -> None:
+
+
+def test_a_discovery_that_may_not_be_keeps_the_old_configuration(tmp_path: Path, plane: PlaneServer) -> None:
     plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("get")}})
     with sidecar(tmp_path, boot(tmp_path, plane)) as authz:
-        plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("post")}, **configuration}, "d2")
-        report = plane.report("refused", lambda found: discovered(found).get("message") == message)
-        assert report["discovery"].items() >= {"code": "bundle_error", "active_revision": "d1"}.items()
-        assert (authz.get("/health?bundles")[0], source(authz, "discovery")["error"]["message"]) == (500, message)
+        for number, (configuration, message) in enumerate(MISTAKES, 1):
+            plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("post")}, **configuration}, f"bad-{number}")
+            authz.signal(signal.SIGHUP)  # not after a pause that gets longer with every mistake
+            report = plane.report("refused", lambda found, message=message: discovered(found).get("message") == message)
+            assert report["discovery"].items() >= {"code": "bundle_error", "active_revision": "d1"}.items()
+            assert (authz.get("/health?bundles")[0], source(authz, "discovery")["error"]["message"]) == (500, message)
+            assert len(authz.lines("Discovery reconfiguration error occurred")) == number
         plane.has["/get"] = bundle_of("g2", "GET")
         wait_until(lambda: authz.revision() == "g2", "the old bundle is still followed")
         assert decides(authz) == (ALLOWED, DENIED)
-        assert len(authz.lines("Discovery reconfiguration error occurred")) == 1
         count = len(plane.asked)
         wait_until(lambda: ("/discovery", "") in plane.asked[count:], "the whole bundle is asked for again")
 
