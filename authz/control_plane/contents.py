@@ -27,12 +27,16 @@ class Archive:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One bundle: a snapshot and the deltas that came after it, under the ETag of the last one. `revision` is empty until it was read."""
+    """One bundle: a snapshot and the deltas that came after it, under the ETag that the last one has at its origin.
+
+    `revision` is empty until it was read.
+    """
 
     name: str
     archives: tuple[Archive, ...]
     etag: str = ""
     revision: str = ""
+    origin: str = ""
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -51,15 +55,15 @@ class Parts:
 
     def stored(self) -> StoredBundle:
         """Return what a version remembers of it."""
-        return StoredBundle(self.name, self.revision, self.digests, self.etag)
+        return StoredBundle(self.name, self.revision, self.digests, self.etag, self.origin)
 
 
 def received(base: Parts | None, download: Download) -> Parts:
     """Return a bundle as a download makes it: after the one that it was asked on top of, for it may be a delta of that, else by itself."""
     archive = Archive(download.content, download.digest)
-    if base is not None and download.base_etag == base.etag:
+    if base is not None and (download.base_etag, download.origin) == (base.etag, base.origin):
         return base.followed_by(archive, download.etag)
-    return Parts(download.name, (archive,), download.etag)
+    return Parts(download.name, (archive,), download.etag, origin=download.origin)
 
 
 def id_of(contents: Mapping[str, Parts]) -> str:

@@ -59,8 +59,8 @@ class Downloads:
                 await self._clients.pop(name).__aexit__(None, None, None)
         for name, settings in plane.bundles.items():
             if name not in self._running:
-                is_same = name not in before.bundles or _identity(plane, name) == _identity(before, name)
-                await self._begin(settings, active.get(name) if is_same else None)
+                is_verified = name not in before.bundles or _verification(plane, name) == _verification(before, name)
+                await self._begin(settings, active.get(name) if is_verified else None)
 
     async def client(self, service: str) -> ServiceClient:
         """Return the client of a service, which is there until the service changes."""
@@ -70,10 +70,9 @@ class Downloads:
         return self._clients[service]
 
     async def _begin(self, settings: DownloadSettings, active: Parts | None) -> None:
-        """Begin to download a bundle, of which something may be active that came from there and was verified in the same way."""
+        """Begin to download a bundle, of which something may be active that was verified as it has to be now."""
         client = None if settings.service is None else await self.client(settings.service)
-        etag = "" if active is None else active.etag
-        downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state, etag=etag)
+        downloader = Downloader(settings, source_of(settings, client), self._deliver, self._on_state)
         if active is not None:
             adopt(downloader, active, Activated(active.revision))
         self._running[settings.name] = _Download(downloader, begun(downloader))
@@ -132,15 +131,14 @@ async def ended(tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 def adopt(downloader: Downloader, parts: Parts, activated: Activated) -> None:
-    """Tell a downloader which bundle is active."""
-    downloader.adopt(activated, parts.etag, bytes.fromhex(parts.digests[-1]))
+    """Tell a downloader which bundle is active, by the ETag that it has there, if it came from there."""
+    etag = parts.etag if parts.origin == downloader.origin else ""
+    downloader.adopt(activated, etag, bytes.fromhex(parts.digests[-1]))
 
 
-def _identity(plane: ControlPlane, bundle: str) -> object:
-    """Return what makes a bundle another one: where it comes from, which an ETag is good for, and how it is verified."""
-    settings = plane.bundles[bundle]
-    service = None if settings.service is None else plane.services[settings.service]
-    return service and (service.url, service.type), settings.resource, settings.signing, plane.keys
+def _verification(plane: ControlPlane, bundle: str) -> object:
+    """Return how a bundle is verified."""
+    return plane.bundles[bundle].signing, plane.keys
 
 
 def _service(plane: ControlPlane, bundle: str) -> object:

@@ -13,7 +13,7 @@ from typing import Final
 
 from authz.control_plane.contents import Archive, Parts, id_of
 from authz.refresh.messages import Compiled
-from authz.refresh.version_store import StoreError, Version, VersionStore
+from authz.refresh.version_store import StoredBundle, StoreError, Version, VersionStore
 from authz.telemetry.logs import log
 
 MAX_HELD_BYTES: Final = 2**26
@@ -70,10 +70,7 @@ class History:
             return held.contents
         assert self._store is not None
         blobs = await asyncio.to_thread(self._store.archives, held.version)
-        return {
-            bundle.name: Parts(bundle.name, tuple(Archive(blobs[each], each) for each in bundle.digests), bundle.etag, bundle.revision)
-            for bundle in held.version.bundles
-        }
+        return {bundle.name: _parts(bundle, blobs) for bundle in held.version.bundles}
 
     async def record(self, contents: Mapping[str, Parts], compiled: Compiled, now_ns: int) -> Version:
         """Remember what was activated as the newest version, on disk too; a disk that fails is told of in `error` and the log."""
@@ -124,6 +121,11 @@ class History:
             self.error = error
             if known is None or known.message != error.message:
                 log(logger, "error", "policy is active but was not persisted", error=error.message, help=error.help)
+
+
+def _parts(bundle: StoredBundle, blobs: Mapping[str, bytes]) -> Parts:
+    archives = tuple(Archive(blobs[digest], digest) for digest in bundle.digests)
+    return Parts(bundle.name, archives, bundle.etag, bundle.revision, bundle.origin)
 
 
 def _bounded(held: list[Held]) -> list[Held]:

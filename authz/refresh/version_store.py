@@ -37,13 +37,14 @@ class StoreError(AuthzError):
 class StoredBundle(msgspec.Struct, frozen=True):
     """One bundle of a version: `digests` are the SHA-256 (hex) of its archives, by which they are found and checked.
 
-    The first archive is a snapshot, the others are deltas of it, in the order in which they came.
+    The first archive is a snapshot, the others are deltas of it, in the order in which they came. `etag` is good for `origin` only.
     """
 
     name: str
     revision: str
     digests: tuple[str, ...]
     etag: str = ""
+    origin: str = ""
 
 
 class Version(msgspec.Struct, frozen=True):

@@ -55,6 +55,11 @@ DISCOVERY: Final = Part(
 """After a failure the whole discovery bundle is asked for, as OPA does."""
 
 
+def origin_of(*place: str) -> str:
+    """Return what stands for a place whose parts these are."""
+    return hashlib.sha256("\n".join(place).encode()).hexdigest()
+
+
 Deliver: TypeAlias = Callable[[Download], Awaitable[Outcome]]
 Wait: TypeAlias = Callable[[asyncio.Event, float | None], Awaitable[None]]
 
@@ -70,7 +75,11 @@ class Fetched:
 
 
 class Source(Protocol):
-    """Where a bundle comes from."""
+    """Where a bundle comes from. ETags mean something to one origin only."""
+
+    @property
+    def origin(self) -> str:
+        """What stands for the place, over restarts too. Tells no secret that may be in its URL."""
 
     async def fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool = True) -> Fetched:
         """Return the bundle, if it is not the one of the ETag; hold for news if asked to. Raises ServiceError."""
@@ -94,11 +103,10 @@ class Downloader:
         on_state: Callable[[BundleState], None] = lambda _: None,
         *,
         part: Part = BUNDLE,
-        etag: str = "",
         now_ns: Callable[[], int] = time_ns,
         wait: Wait = wait_for,
     ) -> None:
-        """Begin with the `etag` of what is active already, if something is."""
+        """Begin with nothing; what is active already is said by `adopt`."""
         self.settings = settings
         self.state = BundleState(settings.name)
         self._part = part
@@ -111,13 +119,18 @@ class Downloader:
         self._is_settled = asyncio.Event()
         self._is_settled.set()
         self._lock = asyncio.Lock()
-        self._active_etag = etag
+        self._active_etag = ""
         self._active_digest = b""
         self._rejected: tuple[bytes, Rejected] | None = None
         self._is_long_polling = settings.long_polling_s is not None
         self._failures = 0
         self._wants_snapshot = False
         self._refused = self._failed_deltas = 0
+
+    @property
+    def origin(self) -> str:
+        """What stands for the place that the bundle comes from."""
+        return self._source.origin
 
     def trigger(self) -> None:
         """Have `run` ask now instead of later; what was rejected is tried again. Also for `trigger: manual`."""
@@ -228,7 +241,7 @@ class Downloader:
             self._active_etag = fetched.etag
             return False
         base_etag = asked_with if fetched.is_conditional else None
-        download = Download(self.settings.name, content, digest.hex(), fetched.etag, base_etag, len(content), now_ns)
+        download = Download(self.settings.name, content, digest.hex(), fetched.etag, base_etag, len(content), now_ns, self.origin)
         outcome = await self._outcome(download, digest)
         if isinstance(outcome, Rejected):
             self._refused += 1

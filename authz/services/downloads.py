@@ -15,7 +15,7 @@ BundleType: TypeAlias = Literal["snapshot", "delta"]
 class Download:
     """A bundle's archive as it came. `base_etag` is that of the bundle which it may be a delta of, None if it must be a snapshot.
 
-    `digest` is the content's SHA-256 (hex), `received_ns` is UNIX time.
+    `digest` is the content's SHA-256 (hex), `received_ns` is UNIX time, `origin` stands for the place it came from.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Download:
     base_etag: str | None
     size: int
     received_ns: int
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import msgspec
 from yarl import URL
 
 from authz.services.client import Expected, ServiceClient
-from authz.services.downloader import Fetched
+from authz.services.downloader import Fetched, origin_of
 from authz.services.errors import Failure, ServiceError
 from authz.services.references import DIGEST, Reference, parse_reference
 from authz.services.resolution import DownloadSettings
@@ -47,6 +47,7 @@ class RegistrySource:
     """A bundle in a registry. Its ETag is the digest of its layer, in hexadecimal, as in OPA."""
 
     def __init__(self, settings: DownloadSettings, client: ServiceClient, *, max_bytes: int) -> None:
+        self.origin = origin_of("registry", client.settings.url, settings.resource)
         self._reference = parse_reference(settings.resource)
         self._namespace = _namespace(self._reference.host, URL(client.settings.url))
         self._client = client

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from authz.services.client import Expected, ServiceClient
-from authz.services.downloader import Downloader, Fetched
+from authz.services.downloader import Downloader, Fetched, origin_of
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
 from authz.watcher import Watcher
@@ -29,6 +29,7 @@ class ServiceSource:
     """A bundle below a service's URL (OPA's bundle service API)."""
 
     def __init__(self, settings: DownloadSettings, client: ServiceClient, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
+        self.origin = origin_of("service", client.settings.url, settings.resource)
         self._settings = settings
         self._client = client
         self._max_bytes = max_bytes
@@ -53,6 +54,7 @@ class FileSource:
     """A bundle in a file. Its ETag is the digest of what is in it."""
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
+        self.origin = origin_of("file", str(path))
         self._path = path
         self._max_bytes = max_bytes
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,10 @@ def test_the_same_bundle_from_elsewhere_is_asked_for_without_the_etag_of_the_old
         assert next(known for path, known in plane.asked if path == "/post") == ""
 
 
+def says(message: str) -> Callable[[Report], bool]:
+    return lambda report: discovered(report).get("message") == message
+
+
 MISTAKES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"services": {"acme": {"url": "http://127.0.0.1:9"}}}, "updates to the discovery service are not allowed"),
     ({"decision_logs": {"console": True}}, "field `decision_logs`: authz does not support this part of OPA's configuration"),
@@ -166,7 +170,7 @@ def test_a_discovery_that_may_not_be_keeps_the_old_configuration(tmp_path: Path,
         for number, (configuration, message) in enumerate(MISTAKES, 1):
             plane.has["/discovery"] = discovery_of({"bundles": {"authz": bundle("post")}, **configuration}, f"bad-{number}")
             authz.signal(signal.SIGHUP)  # not after a pause that gets longer with every mistake
-            report = plane.report("refused", lambda found, message=message: discovered(found).get("message") == message)
+            report = plane.report("refused", says(message))
             assert report["discovery"].items() >= {"code": "bundle_error", "active_revision": "d1"}.items()
             assert (authz.get("/health?bundles")[0], source(authz, "discovery")["error"]["message"]) == (500, message)
             assert len(authz.lines("Discovery reconfiguration error occurred")) == number

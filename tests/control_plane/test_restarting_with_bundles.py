@@ -170,6 +170,20 @@ def test_workers_share_a_bundle_that_is_a_file(sidecars: Sidecars, tmp_path: Pat
         assert (revisions(), allowed(authz)) == ({"v2"}, ["POST"])
 
 
+def test_after_a_restart_another_place_is_not_asked_with_the_etag_of_the_old_one(sidecars: Sidecars) -> None:
+    sidecars.put("v1", "GET", etag='"live"')
+    with sidecars.running() as authz:
+        assert persisted_or_dead(authz, "v1") == "persisted"
+    sidecars.plane.put("other", signed(allowing("POST", "v2")), etag='"live"')
+    with sidecars.running(bundle={"resource": "bundles/other"}) as authz:
+        wait_for(authz, "v2")
+        assert run_authz("bundle", "rollback", "--admin-addr", authz.admin).returncode == 0
+        assert (authz.revision(), allowed(authz)) == ("v1", ["GET"])
+        assert run_authz("bundle", "unpin", "--admin-addr", authz.admin).returncode == 0
+        wait_for(authz, "v2")
+        assert allowed(authz) == ["POST"]
+
+
 def test_who_goes_back_does_not_wait_for_a_compile(sidecars: Sidecars) -> None:
     numbers = ",".join(map(str, range(1_500_000)))
     slow = signed(allowing("POST", "slow", {"data.json": f'{{"envoy": {{"numbers": [{numbers}]}}}}'}))

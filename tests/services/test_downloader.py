@@ -70,7 +70,7 @@ async def downloading(
     handler: Any, policy: Policy, *, states: list[BundleState] | None = None, **fields: Any
 ) -> AsyncIterator[tuple[Downloader, Upstream]]:
     """Have a downloader of a server; `states` gets what it reports."""
-    options = {name: fields.pop(name) for name in ("now_ns", "wait", "etag", "part") if name in fields}
+    options = {name: fields.pop(name) for name in ("now_ns", "wait", "part") if name in fields}
     settings = DownloadSettings(NAME, "acme", "bundle", **fields)
     async with upstream(handler) as server, client(server.url) as asker:
         report = (states if states is not None else []).append
@@ -227,7 +227,8 @@ def test_a_wrong_etag_or_none_costs_a_download_and_no_activation(etag: str) -> N
 def test_an_etag_from_before_a_restart_is_sent_at_once() -> None:
     async def test() -> None:
         policy = Policy()
-        async with downloading(Shelf(), policy, etag='"1"') as (downloader, server):
+        async with downloading(Shelf(), policy) as (downloader, server):
+            downloader.adopt(Activated("r"), '"1"')
             await downloader.refresh()
             assert (known_etags(server), policy.downloads, downloader.state.error) == (['"1"'], [], None)
 
