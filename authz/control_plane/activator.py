@@ -18,9 +18,9 @@ from authz.control_plane.compiling import Wanted
 from authz.control_plane.contents import Parts, id_of, received
 from authz.control_plane.history import Held, History
 from authz.errors import AuthzError, ErrorCode
-from authz.refresh.messages import Compiled, CompileResponse, Failed
+from authz.refresh.messages import Compiled, CompileResponse, Failed, ReadBundle, Unchanged
 from authz.refresh.refresher import Decide
-from authz.services.downloads import Activated, Download, Outcome, Rejected
+from authz.services.downloads import COMPILE, LOAD, Activated, Download, Outcome, Rejected
 from authz.telemetry.counters import ACTIVATED, UNCHANGED, ActivationCounters
 from authz.telemetry.logs import log
 
@@ -198,7 +198,10 @@ class Activator:
         read = {each.name: each for each in response.bundles}
         for name, candidate in candidates.items():
             activated = Activated(
-                read[name].revision, "delta" if read[name].is_delta else "snapshot", len(self.active[name].archives) > MAX_DELTAS
+                read[name].revision,
+                "delta" if read[name].is_delta else "snapshot",
+                len(self.active[name].archives) > MAX_DELTAS,
+                _stages_ns(response, read[name]),
             )
             if not candidate.is_waited_for:
                 self._adopt(self.active[name], activated)
@@ -349,3 +352,9 @@ class Activator:
         for parts in self.active.values():
             self._adopt(parts, Activated(parts.revision))
         return compiled
+
+
+def _stages_ns(response: Compiled | Unchanged, read: ReadBundle) -> dict[str, int]:
+    """Return what the stages took that led to a bundle's activation; the compile is of all bundles together."""
+    stages_ns = {LOAD: read.read_ns}
+    return {**stages_ns, COMPILE: response.compile_ns} if isinstance(response, Compiled) else stages_ns

@@ -23,7 +23,7 @@ from authz.control_plane.downloads import begun, ended, source_of
 from authz.control_plane.persistence import directory_of
 from authz.control_plane.states import error_of
 from authz.errors import ErrorCode
-from authz.refresh.messages import Failed
+from authz.refresh.messages import Failed, ReadBundle
 from authz.refresh.spool import SpoolError
 from authz.refresh.status import RefreshError, RefreshStatus
 from authz.refresh.version_store import StoreError, Version, VersionStore
@@ -31,7 +31,7 @@ from authz.services.client import ServiceClient
 from authz.services.conversion import SettingsError
 from authz.services.discovery import Discovered, discover
 from authz.services.downloader import DISCOVERY, Downloader
-from authz.services.downloads import Activated, BundleState, BundleType, Download, Outcome, Rejected
+from authz.services.downloads import LOAD, Activated, BundleState, BundleType, Download, Outcome, Rejected
 from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.services.substitution import substitute_all
 from authz.telemetry.logs import log
@@ -50,11 +50,12 @@ Follow: TypeAlias = Callable[[ControlPlane], Awaitable[None]]
 class _Found:
     """A discovery bundle that was evaluated: its parts as they were read, and the configuration."""
 
-    __slots__ = ("discovered", "parts", "type")
+    __slots__ = ("discovered", "parts", "read_ns", "type")
 
-    def __init__(self, parts: Parts, type: BundleType, discovered: Discovered) -> None:
-        self.parts = parts
-        self.type = type
+    def __init__(self, parts: Parts, read: ReadBundle, discovered: Discovered) -> None:
+        self.parts = parts.as_read(read)
+        self.type: BundleType = "delta" if read.is_delta else "snapshot"
+        self.read_ns = read.read_ns
         self.discovered = discovered
 
 
@@ -154,7 +155,7 @@ class Discovery:
         if found.discovered.overridden:
             log(logger, "info", "the boot configuration overrides discovery", overridden=", ".join(found.discovered.overridden))
         await self._save(found.parts)
-        return Activated(found.parts.revision, found.type, len(found.parts.archives) > MAX_DELTAS)
+        return Activated(found.parts.revision, found.type, len(found.parts.archives) > MAX_DELTAS, {LOAD: found.read_ns})
 
     async def _evaluated(self, parts: Parts) -> _Found | Failed:
         """Return the configuration that a discovery bundle holds."""
@@ -172,7 +173,7 @@ class Discovery:
             return Failed(error.code, error.message, error.help, is_final=True)
         if not discovered.plane.bundles:  # OPA would forget its policy
             return Failed(ErrorCode.CONFIG, "the discovered configuration has no bundles", "add `bundles` to it", is_final=True)
-        return _Found(parts.as_read(answer.bundle), "delta" if answer.bundle.is_delta else "snapshot", discovered)
+        return _Found(parts, answer.bundle, discovered)
 
     def _on_state(self, state: BundleState) -> None:
         self._error = error_of(state, self._error, time_ns())

@@ -11,14 +11,13 @@ from prometheus_client.registry import Collector
 
 from authz.services.client import OPA_VERSION
 from authz.services.downloads import BundleState
-from authz.services.status import Status, bundle_document
+from authz.services.status import Status, bundle_document, timer_of
 from authz.telemetry.histogram import Histogram
 
 MAX_FAILURES: Final = 64
 """Distinct failures that are counted by their message; OPA counts all that ever were."""
 
 OTHER: Final = "(other errors)"
-STAGE: Final = "timer_bundle_request_ns"
 _BUCKETS_S: Final = tuple(1e-6 * 2**power for power in range(20))  # OPA's, which it gives in nanoseconds
 
 _TIMES: Final = (
@@ -36,8 +35,8 @@ class StatusMetrics(Collector):
         self._status = Status({})
         self._loaded: dict[str, int] = {}
         self._failed: dict[tuple[str, str, str], int] = {}
-        self._durations: dict[str, Histogram] = {}
-        self._seen_ns: dict[str, int] = {}
+        self._durations: dict[tuple[str, str], Histogram] = {}
+        self._seen_ns: dict[tuple[str, str], int] = {}
 
     def note(self, status: Status) -> None:
         """Count a report."""
@@ -48,9 +47,15 @@ class StatusMetrics(Collector):
             else:
                 key = self._failure(state)
                 self._failed[key] = self._failed.get(key, 0) + 1
-            if state.request_duration_ns and self._seen_ns.get(name) != state.answered_ns:
-                self._seen_ns[name] = state.answered_ns
-                self._durations.setdefault(name, Histogram(_BUCKETS_S)).observe(state.request_duration_ns)
+            self._note_stages(state)
+
+    def _note_stages(self, state: BundleState) -> None:
+        """Count each stage of an attempt once, however many reports tell of it, and however early the first of them."""
+        for stage, duration_ns in state.stages_ns.items():
+            key = (state.name, timer_of(stage))
+            if self._seen_ns.get(key) != state.answered_ns:
+                self._seen_ns[key] = state.answered_ns
+                self._durations.setdefault(key, Histogram(_BUCKETS_S)).observe(duration_ns)
 
     def _failure(self, state: BundleState) -> tuple[str, str, str]:
         document = bundle_document(state)
@@ -81,13 +86,13 @@ class StatusMetrics(Collector):
 
     def _loading(self) -> Metric:
         family = HistogramMetricFamily("bundle_loading_duration_ns", "How long loading a bundle took.", labels=["name", "stage"])
-        for name, histogram in self._durations.items():
+        for key, histogram in self._durations.items():
             total, buckets = 0, []
             for bound_ns, count in zip(histogram.bounds_ns, histogram.counts, strict=False):
                 total += count
                 buckets.append((str(float(bound_ns)), float(total)))
             buckets.append(("+Inf", float(sum(histogram.counts))))
-            family.add_metric([name, STAGE], buckets, histogram.sum_ns)
+            family.add_metric(list(key), buckets, histogram.sum_ns)
         return family
 
 

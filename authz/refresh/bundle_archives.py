@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from time import perf_counter_ns
 
 from authz.bundle.bundle import Bundle, parse_bundle
 from authz.bundle.delta import apply_delta
@@ -32,12 +33,13 @@ def read_bundles(source: Bundles, spool: int, now_s: float) -> tuple[list[Bundle
     bundles: list[Bundle] = []
     read: list[ReadBundle] = []
     for parts in source.bundles:
+        begun_ns = perf_counter_ns()
         try:
             bundle, first, is_delta = _fold(parts, spool, keys, now_s)
         except BundleError as error:
             raise RefusedError(failed(error, parts.name)) from error
         bundles.append(bundle)
-        read.append(ReadBundle(parts.name, bundle.revision or bundle.digest, first, is_delta, now_s))
+        read.append(ReadBundle(parts.name, bundle.revision or bundle.digest, first, is_delta, now_s, perf_counter_ns() - begun_ns))
     return bundles, tuple(read)
 
 

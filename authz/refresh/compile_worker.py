@@ -74,13 +74,15 @@ def answer(request: CompileRequest, spool: int = NO_SPOOL) -> CompileResponse:
         return Failed(error.code, printable(error.message), error.help, is_final=isinstance(request.source, Bundles))
     if source.digest == request.known_digest:  # bundles say their own revision, perhaps always the same
         return Unchanged(source.revision, bundles)
+    begun_ns = time.perf_counter_ns()
     try:
         versions = source.versions(request.rego_version)
         policy = rego.compile(source.modules, source.data, rego_version=versions, entrypoints=(request.entrypoint,))
     except rego.CompileError as error:
         return Failed(ErrorCode.POLICY_COMPILE, printable(str(error)), is_final=True, errors=findings(error))
+    compiled = Compiled(source.revision, policy.to_bytes(), source.digest, bundles, time.perf_counter_ns() - begun_ns)
     failed = None if tests is None else _failed_tests(tests, request.rego_version)
-    return failed or Compiled(source.revision, policy.to_bytes(), source.digest, bundles)
+    return failed or compiled
 
 
 def _failed_tests(source: PolicySource, rego_version: int) -> Failed | None:

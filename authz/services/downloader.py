@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from time import monotonic, time_ns
 from typing import Final, Protocol, TypeAlias
 
-from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
+from authz.services.downloads import REQUEST, Activated, BundleState, Download, Outcome, Rejected
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
 from authz.services.schedule import after_failure_s, after_success_s
@@ -197,7 +197,7 @@ class Downloader:
         if fetched is None:
             return None
         now_ns = self._now_ns()
-        self.state = replace(self.state, answered_ns=now_ns, request_duration_ns=round((monotonic() - begun_s) * 1e9))
+        self.state = replace(self.state, answered_ns=now_ns, stages_ns={REQUEST: round((monotonic() - begun_s) * 1e9)})
         if fetched.content is None:
             if etag == self._active_etag:  # else another version became active while it was asked about this one
                 self._active_etag = fetched.etag or etag
@@ -257,7 +257,8 @@ class Downloader:
         if activated.type == "delta":
             self._failed_deltas = 0
         self._refused, self._wants_snapshot = 0, activated.wants_snapshot
-        self.state = replace(self.state, revision=activated.revision, type=activated.type, activated_ns=self._now_ns())
+        stages_ns = {**self.state.stages_ns, **activated.stages_ns}
+        self.state = replace(self.state, revision=activated.revision, type=activated.type, activated_ns=self._now_ns(), stages_ns=stages_ns)
 
     async def _outcome(self, download: Download, digest: bytes) -> Outcome:
         """Return what becomes of a download; bytes that were rejected for good are not tried again until `trigger`."""

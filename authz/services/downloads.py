@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypeAlias
 
 from authz.services.errors import ServiceError
+
+REQUEST: Final = "bundle_request"
+LOAD: Final = "rego_load_bundles"
+COMPILE: Final = "rego_module_compile"
+"""OPA's names of the stages between a request and a policy that decides; parsing is part of the compile here."""
 
 BundleType: TypeAlias = Literal["snapshot", "delta"]
 
@@ -30,11 +35,15 @@ class Download:
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """The download decides now. `wants_snapshot`: so many deltas were applied that a snapshot is wanted next."""
+    """The download decides now. `wants_snapshot`: so many deltas were applied that a snapshot is wanted next.
+
+    `stages_ns`: what the stages of its activation took, by OPA's names of them.
+    """
 
     revision: str | None = None
     type: BundleType = "snapshot"
     wants_snapshot: bool = False
+    stages_ns: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ Outcome: TypeAlias = Activated | Rejected
 class BundleState:
     """How one bundle stands, as OPA reports it; times are UNIX nanoseconds, 0 for never. `error` is that of the last attempt.
 
-    `code` and `errors` are those of a download that was rejected.
+    `code` and `errors` are those of a download that was rejected. `stages_ns` are durations within the last attempt, by OPA's names.
     """
 
     name: str
@@ -69,7 +78,7 @@ class BundleState:
     answered_ns: int = 0
     downloaded_ns: int = 0
     activated_ns: int = 0
-    request_duration_ns: int = 0
+    stages_ns: Mapping[str, int] = field(default_factory=dict)
     error: ServiceError | None = None
     errors: tuple[Mapping[str, Any], ...] = ()
     code: str = ""

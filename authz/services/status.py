@@ -80,9 +80,14 @@ def bundle_document(state: BundleState, message: str = "") -> dict[str, Any]:
             document["errors"] = [dict(each) for each in state.errors]
     elif message:
         document["message"] = message
-    if state.request_duration_ns:
-        document["metrics"] = {"timer_bundle_request_ns": state.request_duration_ns}
+    if state.stages_ns:
+        document["metrics"] = {timer_of(stage): duration_ns for stage, duration_ns in state.stages_ns.items()}
     return document
+
+
+def timer_of(stage: str) -> str:
+    """Return the name under which OPA reports how long a stage took."""
+    return f"timer_{stage}_ns"
 
 
 def timestamp(unix_ns: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from authz.services.downloads import BundleState
+from authz.services.downloads import COMPILE, LOAD, REQUEST, BundleState
 from authz.services.errors import Failure, ServiceError
 from authz.services.reporter import StatusReporter
 from authz.services.resolution import StatusTarget
@@ -19,11 +19,12 @@ from tests.services.control_plane import client
 
 TARGET = StatusTarget("acme", "status/foo", console=False, prometheus=False, is_manual=False)
 SECOND_NS = 10**9
+STAGES = {REQUEST: 5, LOAD: 6, COMPILE: 7}
 
 
 def test_every_field_has_opas_name_and_form() -> None:
     error = ServiceError(Failure.STATUS, "server replied with Not Found", http_code=404)
-    state = BundleState("b", "r1", "snapshot", 7, SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS, 4 * SECOND_NS, 5, error, ({"code": "c"},))
+    state = BundleState("b", "r1", "snapshot", 7, SECOND_NS, 2 * SECOND_NS, 3 * SECOND_NS, 4 * SECOND_NS, STAGES, error, ({"code": "c"},))
     plugins = {"bundle": PluginStatus("OK"), "status": PluginStatus("ERROR", "down")}
     status = Status({"id": "x"}, {"b": state}, BundleState("discovery"), "Keys …", plugins, {}, {"prometheus": {}})
     never = "0001-01-01T00:00:00Z"
@@ -44,7 +45,7 @@ def test_every_field_has_opas_name_and_form() -> None:
                 "message": "error(s) occurred while compiling module(s)",
                 "http_code": 404,
                 "errors": [{"code": "c"}],
-                "metrics": {"timer_bundle_request_ns": 5},
+                "metrics": {"timer_bundle_request_ns": 5, "timer_rego_load_bundles_ns": 6, "timer_rego_module_compile_ns": 7},
             }
         },
         "discovery": {"name": "discovery", **dict.fromkeys(times, never), "message": "Keys …"},
