@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from authz.errors import AuthzError, ErrorCode
+from authz.services.schema import help_for_name, help_for_value
 
 UNSUPPORTED: Final = {
     "bundle": "write `bundles: {<name>: …}`",
@@ -50,7 +51,7 @@ def convert(document: Any, kind: type[T]) -> T:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise _in_our_words(str(error)) from error
+        raise _in_our_words(str(error), kind) from error
 
 
 def wrong(field: str, text: str, *, help: str | None = None) -> SettingsError:
@@ -58,15 +59,17 @@ def wrong(field: str, text: str, *, help: str | None = None) -> SettingsError:
     return SettingsError(f"field `{field}`: {text}", help=help)
 
 
-def _in_our_words(message: str) -> SettingsError:
+def _in_our_words(message: str, kind: type) -> SettingsError:
     """Turn ``Expected `int`, got `str` - at `$.cache.size` `` into ``field `cache.size`: expected `int`, got `str` ``."""
     text, _, path = message.partition(" - at `$")
     text = text[:1].lower() + text[1:]
     field = path.rstrip("`").lstrip(".")
+    if text.startswith("invalid enum value"):
+        return wrong(field, text, help=help_for_value(kind, field))
     if not text.startswith("object contains unknown field"):
         return SettingsError(f"field `{field}`: {text}" if field else text)
     name = text.split("`")[1]
     full = f"{field}.{name}" if field else name
     if name in UNSUPPORTED:
         return wrong(full, "authz does not support this part of OPA's configuration", help=UNSUPPORTED[name] or "remove it")
-    return SettingsError(f"unknown field `{full}`")
+    return SettingsError(f"unknown field `{full}`", help=help_for_name(kind, field, name))

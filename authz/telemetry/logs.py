@@ -71,10 +71,11 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """`time level message key=value …`; a value of several lines (a compiler's message) follows indented."""
+    """`time level message key=value …`; a value of several lines (a compiler's message) follows indented, none is left out."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Field] = {name: _utf8(value) for name, value in getattr(record, "fields", {}).items()}
+        given: dict[str, Field] = getattr(record, "fields", {})
+        fields = {name: _utf8(value) for name, value in given.items() if value is not None}
         short = [f"{key}={_quoted(value)}" for key, value in fields.items() if not _is_block(value)]
         level = _LEVEL_NAMES.get(record.levelno, record.levelname.lower())
         lines = [" ".join([_timestamp(record), f"{level:<5}", record.getMessage(), *short])]

@@ -48,7 +48,7 @@ def test_a_json_line_has_opas_keys_and_the_fields() -> None:
 
 
 def test_a_text_line_is_one_line_and_a_report_follows_indented() -> None:
-    first, *rest = written("text", code="policy_compile", error="a.rego:1:1: bad\n  1 | x").splitlines()
+    first, *rest = written("text", code="policy_compile", help=None, error="a.rego:1:1: bad\n  1 | x").splitlines()
     assert first.endswith(" warn  policy not activated code=policy_compile")
     assert rest == ["  a.rego:1:1: bad", "    1 | x"]
 
