@@ -15,6 +15,9 @@ from authz.services.errors import Failure, ServiceError
 from authz.services.settings import ProfileCredentials
 from authz.services.transport import Answer, Request
 
+S3: Final = "s3"
+"""The service that requests are signed for, if the configuration names none."""
+
 MAX_PROFILES_BYTES: Final = 2**20
 
 
@@ -98,15 +101,17 @@ class AwsSigning:
         self._now = now
 
     async def authorize(self, request: Request) -> Request:
-        """Return the request with its signature. Raises ServiceError with every source's reason."""
+        """Return the request with its signature. Raises ServiceError."""
+        return sign(request, await self.signer(), self._service, self._now())
+
+    async def signer(self) -> Signer:
+        """Return the keys of the first source that has some. Raises ServiceError with every source's reason."""
         reasons = []
         for source in self._sources:
             try:
-                signer = await source.signer()
+                return await source.signer()
             except ServiceError as error:
                 reasons.append(error.message)
-                continue
-            return sign(request, signer, self._service, self._now())
         raise no_keys("; ".join(reasons))
 
     async def refused(self, request: Request, answer: Answer) -> bool:  # noqa: ARG002 - whatever was refused and how

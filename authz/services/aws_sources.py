@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,15 +21,13 @@ from authz.rego.builtins.sigv4 import AwsKeys
 from authz.services.aws import EnvironmentKeys, KeySource, ProfileKeys, Signer, no_keys
 from authz.services.credentials import read_secret
 from authz.services.settings import MetadataCredentials, S3SigningSettings, WebIdentityCredentials
-from authz.services.transport import Answer, Request
+from authz.services.transport import Request, Send
 
 RENEWED_BEFORE: Final = timedelta(minutes=5)
 _EC2: Final = "http://169.254.169.254"
 _CONTAINER: Final = "http://169.254.170.2"
 _TOKEN_TTL_S: Final = 300
 _STS_VERSION: Final = "2011-06-15"
-
-Send: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
 def key_sources(settings: S3SigningSettings, environment: Mapping[str, str], send: Send) -> list[KeySource]:

@@ -20,9 +20,10 @@ from yarl import URL
 from authz import __version__
 from authz.outbound import urls
 from authz.outbound.errors import SendError
-from authz.services.aws import AwsSigning
+from authz.services.aws import S3, AwsSigning
 from authz.services.aws_sources import key_sources
 from authz.services.credentials import Anonymous, Bearer, Credentials, with_headers
+from authz.services.ecr import EcrPasswords, endpoint_of
 from authz.services.errors import Failure, ServiceError
 from authz.services.oauth2 import Oauth2
 from authz.services.proxies import proxies_of
@@ -202,5 +203,6 @@ def _own_credentials(
     if given.oauth2 is not None:
         return Oauth2(given.oauth2, keys, others.send)
     if given.s3_signing is not None:
-        return AwsSigning(given.s3_signing.service, key_sources(given.s3_signing, environment, others.send))
+        signing = AwsSigning(given.s3_signing.service or S3, key_sources(given.s3_signing, environment, others.send))
+        return EcrPasswords(signing, others.send, endpoint_of(URL(settings.url))) if settings.is_registry else signing
     return Anonymous()

@@ -12,7 +12,7 @@ _PROOFS: Final = ("client_secret", "signing_key", "client_assertion", "client_as
 _AWS_SOURCES: Final = ("environment_credentials", "web_identity_credentials", "profile_credentials", "metadata_credentials")
 
 
-def check_credentials(where: str, credentials: CredentialsSettings, keys: Mapping[str, KeySettings]) -> None:
+def check_credentials(where: str, credentials: CredentialsSettings, keys: Mapping[str, KeySettings], *, is_registry: bool) -> None:
     """Raise SettingsError for credentials that cannot be used."""
     given = [name for name in CredentialsSettings.__struct_fields__ if getattr(credentials, name) is not None]
     if len(given) > 1:
@@ -22,7 +22,7 @@ def check_credentials(where: str, credentials: CredentialsSettings, keys: Mappin
     if credentials.oauth2 is not None:
         _check_oauth2(f"{where}.oauth2", credentials.oauth2, keys)
     if credentials.s3_signing is not None:
-        _check_s3(f"{where}.s3_signing", credentials.s3_signing)
+        _check_s3(f"{where}.s3_signing", credentials.s3_signing, is_registry=is_registry)
 
 
 def _check_bearer(where: str, bearer: BearerSettings) -> None:
@@ -55,6 +55,8 @@ def _check_oauth2(where: str, oauth2: Oauth2Settings, keys: Mapping[str, KeySett
         raise wrong(f"{where}.thumbprint", "is not hexadecimal") from None
 
 
-def _check_s3(where: str, signing: S3SigningSettings) -> None:
+def _check_s3(where: str, signing: S3SigningSettings, *, is_registry: bool) -> None:
+    if signing.service and is_registry != (signing.service == "ecr"):
+        raise wrong(f"{where}.service", f"`{signing.service}` does not go with this service", help="`ecr` goes with `type: oci` alone")
     if all(getattr(signing, name) is None for name in _AWS_SOURCES):
         raise wrong(where, f"says nowhere to take keys from: {', '.join(f'`{name}`' for name in _AWS_SOURCES)}")

@@ -119,20 +119,12 @@ def _check_service(where: str, service: ServiceSettings, keys: Mapping[str, KeyS
         is_usable = False
     if not is_usable:
         raise wrong(f"{where}.url", f"`{service.url}` is not the URL of a server", help="write `https://host[:port][/path]`")
-    if service.is_registry:
-        _check_registry(where, service, url)
+    if service.is_registry and url.path.strip("/"):
+        raise wrong(f"{where}.url", f"`{service.url}` has a path, and a registry is at its server's root", help=f"write `{url.origin()}`")
     for name, value in service.headers.items():
         if any(char < " " or char == "\x7f" for char in name + value) or not name or any(char in " :" for char in name):
             raise wrong(f"{where}.headers", f"`{name}` cannot be sent as a header")
-    check_credentials(f"{where}.credentials", service.credentials, keys)
-
-
-def _check_registry(where: str, service: ServiceSettings, url: URL) -> None:
-    if url.path.strip("/"):
-        raise wrong(f"{where}.url", f"`{service.url}` has a path, and a registry is at its server's root", help=f"write `{url.origin()}`")
-    if service.credentials.s3_signing is not None:
-        help = "use bearer, client_tls or oauth2"
-        raise wrong(f"{where}.credentials.s3_signing", "authz does not support it for `type: oci`", help=help)
+    check_credentials(f"{where}.credentials", service.credentials, keys, is_registry=service.is_registry)
 
 
 def _check_key(where: str, key: KeySettings) -> None:

@@ -88,9 +88,9 @@ class WebIdentityCredentials(Section, frozen=True, forbid_unknown_fields=True):
 
 
 class S3SigningSettings(Section, frozen=True, forbid_unknown_fields=True):
-    """AWS Signature Version 4; where the keys come from is tried in this order."""
+    """AWS Signature Version 4; where the keys come from is tried in this order. Without a `service`, it is S3, or ECR for a registry."""
 
-    service: Text = "s3"
+    service: str = ""
     signature_version: Literal["4"] = "4"
     environment_credentials: EnvironmentCredentials | None = None
     web_identity_credentials: WebIdentityCredentials | None = None

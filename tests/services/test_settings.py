@@ -103,8 +103,8 @@ def test_a_console_alone_needs_no_service() -> None:
         ("services: {a: {url: 'http://a', type: ocy}}", "field `services[...].type`: invalid enum value 'ocy'"),
         ("services: {a: {url: 'http://a/v2', type: oci}}", "field `services.a.url`: `http://a/v2` has a path"),
         (
-            "services: {a: {url: 'http://a', type: oci, credentials: {s3_signing: {environment_credentials: {}}}}}",
-            "field `services.a.credentials.s3_signing`: authz does not support it for `type: oci`",
+            "services: {a: {url: 'http://a', type: oci, credentials: {s3_signing: {service: s3, environment_credentials: {}}}}}",
+            "field `services.a.credentials.s3_signing.service`: `s3` does not go with this service",
         ),
         (REGISTRY + "bundles: {b: {}}", "field `bundles.b.resource`: `bundles/b` names nothing in a registry: has neither a tag nor"),
         (REGISTRY + "bundles: {b: {resource: 'p:1'}}", "does not begin with the registry's host"),
@@ -161,6 +161,7 @@ def test_a_mistake_is_one_message_that_names_the_field(text: str, message: str) 
         ("{oauth2: {token_url: 'https://t', client_id: i, client_secret: s, thumbprint: xyz}}", "is not hexadecimal"),
         ("{oauth2: {token_url: 'https://t', aws_kms: {name: k}}}", "authz does not support this part"),
         ("{s3_signing: {}}", "says nowhere to take keys from"),
+        ("{s3_signing: {service: ecr, environment_credentials: {}}}", "`ecr` does not go with this service"),
         ("{s3_signing: {signature_version: 4a, environment_credentials: {}}}", "invalid enum value '4a'"),
         ("{s3_signing: {sso_credentials: {}}}", "authz does not support this part"),
         ("{gcp_metadata: {scopes: [a]}}", "authz does not support this part"),
