@@ -291,6 +291,19 @@ class Activator:
                 if parts.name not in self._candidates.names:
                     self._candidates.add(parts, None)
 
+    async def save_again(self) -> None:
+        """Have what is remembered on disk after all, if the disk has failed."""
+        async with self._changing:
+            await self.history.save_again()
+
+    async def remember(self, history: History) -> None:
+        """Remember versions there from now on; what is active is the newest of them."""
+        async with self._changing:
+            active = None if self.version is None else self.history.find(self.version)
+            self.history = history
+            if active is not None and active.contents is not None and active.compiled is not None:
+                await history.record(active.contents, active.compiled, active.version.activated_ns)
+
     async def go_back(self, id: str | None) -> None:
         """Activate an older version, the one before the active one if `id` is None, and pin it. Raises VersionError and StoreError."""
         async with self._changing_at_once():

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from time import time_ns
+from time import monotonic, time_ns
 from typing import Final
 
 from authz.control_plane.activator import PINNED, Activator
@@ -23,8 +23,9 @@ from authz.control_plane.staleness import StalenessGuard, Withhold
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import Compiled
-from authz.refresh.refresher import Decide
+from authz.refresh.refresher import LONGEST_RETRY_S, Decide
 from authz.refresh.status import RefreshError, RefreshStatus
+from authz.services.downloader import wait_for
 from authz.services.downloads import Activated, BundleState
 from authz.services.errors import Failure
 from authz.services.resolution import ControlPlane, DownloadSettings
@@ -33,7 +34,7 @@ from authz.telemetry.metrics import BundleStats
 from authz.telemetry.tasks import beside
 
 CONFIRM_S: Final = 10.0
-"""How often the disk is told that the active version is still the newest."""
+"""How often the disk is told that the active version is still the newest. One that failed is tried again ever later, or when asked."""
 
 DENIED: Final = "a defect of authz: whether bundles are stale is not known any more, so every check is denied; restart to get it back"
 DEATH: Final = "a defect of authz ended the activation of bundles; restart to get it back"
@@ -62,6 +63,7 @@ class BundlePolicies:
         self._persistence = Persistence(keep_versions)
         self._changing = asyncio.Lock()
         self._has_policy = asyncio.Event()
+        self._is_asked = asyncio.Event()
         self._errors: dict[str, RefreshError] = {}
         self._requests = DownloadCounters(Failure)
         history = History(None, keep_versions)
@@ -77,7 +79,7 @@ class BundlePolicies:
             stack.callback(self._persistence.close)
             await stack.enter_async_context(beside(self._work(), logger, DEATH))
             await stack.enter_async_context(
-                beside(self._confirm(), logger, "a defect of authz: the age of bundles is not persisted any more")
+                beside(self._tend_disk(), logger, "a defect of authz: the age of bundles is not persisted any more")
             )
             if self._guard is not None:
                 await stack.enter_async_context(beside(self._guard.run(), logger, DENIED))
@@ -102,13 +104,13 @@ class BundlePolicies:
             self.plane = plane
             self._errors = {name: error for name, error in self._errors.items() if name in plane.bundles}
             self.activator.want(Wanted(plane.bundles, plane.keys))
-            if await self._persistence.follow(plane, self.activator) and await self.activator.restore():
-                self._note_restored()
+            await self._follow_disk()
             await self.downloads.change(plane, self.activator.active)
         self.on_change()
 
     def request(self) -> None:
-        """Ask for every bundle now."""
+        """Ask for every bundle now, and try a disk again that failed."""
+        self._is_asked.set()
         self.downloads.trigger()
 
     async def settle(self) -> None:
@@ -201,14 +203,39 @@ class BundlePolicies:
         if self._guard is not None:
             self._guard.look()
 
-    async def _confirm(self) -> None:
-        """Tell the disk again and again how old the active version is, so that it is known after a restart."""
+    # The disk
+
+    async def _tend_disk(self) -> None:
+        """Have on disk what is to be there, again and again."""
+        retry_s, due_s = CONFIRM_S, 0.0
         while True:
-            await asyncio.sleep(CONFIRM_S)
-            ages_s = [self.freshness.age_s(name) for name in self.activator.active]
-            if self.activator.version is not None and ages_s and None not in ages_s:
-                oldest_s = max(age_s for age_s in ages_s if age_s is not None)
-                await self.activator.history.confirm(self.activator.version, time_ns() - round(oldest_s * 1e9))
+            await wait_for(self._is_asked, CONFIRM_S)
+            is_asked = self._is_asked.is_set()
+            self._is_asked.clear()
+            if self.activator.history.error is None:
+                retry_s, due_s = CONFIRM_S, 0.0
+            elif is_asked or monotonic() >= due_s:
+                await self._mend_disk()
+                retry_s = min(2 * retry_s, LONGEST_RETRY_S)
+                due_s = monotonic() + retry_s
+            await self._confirm()
+
+    async def _mend_disk(self) -> None:
+        async with self._changing:
+            await self._follow_disk()
+        await self.activator.save_again()
+
+    async def _follow_disk(self) -> None:
+        """Remember versions where the configuration says; if none is active, activate what is there."""
+        if await self._persistence.follow(self.plane, self.activator) and await self.activator.restore():
+            self._note_restored()
+
+    async def _confirm(self) -> None:
+        """Tell the disk how old the active version is, so that it is known after a restart."""
+        ages_s = [self.freshness.age_s(name) for name in self.activator.active]
+        if self.activator.version is not None and ages_s and None not in ages_s:
+            oldest_s = max(age_s for age_s in ages_s if age_s is not None)
+            await self.activator.history.confirm(self.activator.version, time_ns() - round(oldest_s * 1e9))
 
     # How it stands
 

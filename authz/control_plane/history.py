@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from authz.control_plane.contents import Archive, Parts, id_of
 from authz.refresh.messages import Compiled
@@ -20,6 +20,9 @@ MAX_HELD_BYTES: Final = 2**26
 """Of versions that are held in memory beside the active one: those that would exceed it are compiled again if they are wanted."""
 
 logger = logging.getLogger(__name__)
+
+_Kept: TypeAlias = Literal["directory", "versions", "pin", "age"]
+"""What is on disk, each of which can fail by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,25 @@ class Held:
 
 
 class History:
-    """The last versions, newest first. `error` is what is wrong with the disk, None if nothing is."""
+    """The last versions, newest first."""
 
     def __init__(self, store: VersionStore | None, keep: int, persistent: frozenset[str] = frozenset()) -> None:
         """Remember `keep` versions; on disk, those of their bundles whose names are `persistent`."""
         self.held: list[Held] = []
         self.pinned: str | None = None
-        self.error: StoreError | None = None
         self.persistent = persistent
         self._store = store
         self._keep = keep
+        self._errors: dict[_Kept, StoreError] = {}
+
+    @property
+    def error(self) -> StoreError | None:
+        """What is wrong with the disk, None if all that is to be there is."""
+        return next(iter(self._errors.values()), None)
+
+    def cannot_open(self, error: StoreError) -> None:
+        """Be told that there is no disk, because its directory cannot be used."""
+        self._fail("directory", error, "versions of bundles are not persisted")
 
     async def open(self) -> None:
         """Learn what is on disk. Raises StoreError if it cannot be told which version is pinned."""
@@ -93,13 +105,27 @@ class History:
         if self._store is None or not stored:
             return False
         blobs = {archive.digest: archive.content for bundle in stored for archive in contents[bundle.name].archives}
-        await self._on_disk(self._store.save, Version(version.id, version.revision, version.activated_ns, stored), blobs)
-        return self.error is None and stored == version.bundles
+        is_saved = await self._on_disk(
+            "versions", self._store.save, Version(version.id, version.revision, version.activated_ns, stored), blobs
+        )
+        return is_saved and stored == version.bundles
+
+    async def save_again(self) -> None:
+        """Have the newest version, and which one is pinned, on disk after all, if the disk has failed."""
+        if self._store is None or self.error is None or not self.held:
+            return
+        newest = self.held[0]
+        if "versions" in self._errors and newest.contents is not None:
+            self.held[0] = replace(newest, is_stored=await self._save(newest.version, newest.contents))
+        if "pin" in self._errors:
+            await self.pin(self.pinned)
+        if self.error is None:
+            log(logger, "info", "versions are persisted again", revision=newest.version.revision)
 
     async def confirm(self, id: str, now_ns: int) -> None:
         """Remember that a version was still the newest at this time."""
-        if self._store is not None and self.error is None:
-            await self._on_disk(self._store.confirm, id, now_ns)
+        if self._store is not None and "versions" not in self._errors:
+            await self._on_disk("age", self._store.confirm, id, now_ns)
 
     def confirmed_ns(self, id: str) -> int:
         """Return when a version on disk was last known to be the newest (UNIX ns), 0 if that is not known."""
@@ -109,18 +135,23 @@ class History:
         """Pin a version, or none, on disk too."""
         self.pinned = id
         if self._store is not None:
-            await self._on_disk(self._store.pin, id)
+            await self._on_disk("pin", self._store.pin, id)
 
-    async def _on_disk(self, write: object, *args: object) -> None:
-        assert callable(write)
-        known = self.error
+    async def _on_disk(self, what: _Kept, write: Callable[..., None], *args: object) -> bool:
+        """Write something; return whether it is on disk. A failure is told of once, and lasts until the same is written."""
         try:
             await asyncio.to_thread(write, *args)
-            self.error = None
         except StoreError as error:
-            self.error = error
-            if known is None or known.message != error.message:
-                log(logger, "error", "policy is active but was not persisted", error=error.message, help=error.help)
+            self._fail(what, error, "policy is active but was not persisted")
+            return False
+        self._errors.pop(what, None)
+        return True
+
+    def _fail(self, what: _Kept, error: StoreError, message: str) -> None:
+        known = {each.message for each in self._errors.values()}
+        self._errors[what] = error
+        if error.message not in known:
+            log(logger, "error", message, error=error.message, help=error.help)
 
 
 def _parts(bundle: StoredBundle, blobs: Mapping[str, bytes]) -> Parts:

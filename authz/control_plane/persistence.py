@@ -11,7 +11,6 @@ from authz.control_plane.activator import Activator
 from authz.control_plane.history import History
 from authz.refresh.version_store import StoreError, VersionStore
 from authz.services.resolution import ControlPlane
-from authz.telemetry.logs import log
 
 VERSIONS: Final = "versions"
 """Name of the directory below the persistence directory that the versions of the policy are in."""
@@ -36,7 +35,7 @@ class Persistence:
         self._directory: Path | None = None
 
     async def follow(self, plane: ControlPlane, activator: Activator) -> bool:
-        """Have the activator's history on disk as the control plane wants it; return whether one was opened.
+        """Have the activator's history on disk as the control plane wants it, if it is not; return whether one was opened.
 
         A disk that cannot be used is told of, and costs no policy.
         """
@@ -51,12 +50,11 @@ class Persistence:
             history = History(self._store, self._keep, persistent)
             await history.open()
         except StoreError as error:
-            log(logger, "error", "versions of bundles are not persisted", error=error.message, help=error.help)
+            activator.history.cannot_open(error)
             self.close()
-            activator.history.error = error
             return False
         self._directory = directory
-        await _replace(activator, history)
+        await activator.remember(history)
         return True
 
     def close(self) -> None:
@@ -64,11 +62,3 @@ class Persistence:
         if self._store is not None:
             self._store.close()
         self._store = self._directory = None
-
-
-async def _replace(activator: Activator, history: History) -> None:
-    """Give an activator another history; what is active is the newest of it."""
-    active = activator.history.find(activator.version) if activator.version is not None else None
-    activator.history = history
-    if active is not None and active.contents is not None and active.compiled is not None:
-        await history.record(active.contents, active.compiled, active.version.activated_ns)

@@ -318,6 +318,32 @@ def test_a_disk_that_fails_costs_no_policy_is_told_of_once_and_is_used_again(tmp
     run(test())
 
 
+def test_a_disk_that_is_mended_gets_the_newest_version_and_the_pin_without_another_activation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        state = tmp_path / "state"
+        async with started(state, "a") as made:
+            for text in ("1", "2"):
+                await made.deliver("a", text)
+            shutil.move(state / "blobs", state / "gone")
+            await made.deliver("a", "3")
+            await made.activator.go_back(None)
+            await made.activator.save_again()
+            history = made.activator.history
+            assert history.error is not None
+            assert messages(caplog) == ["policy is active but was not persisted"]
+            shutil.move(state / "gone", state / "blobs")
+            await made.activator.save_again()
+            assert history.error is None
+            assert (history.held[0].is_stored, made.deciding) == (True, "a=2")
+        async with started(state, "a") as made:
+            assert await made.activator.restore()
+            assert (made.deciding, made.activator.history.pinned) == ("a=2", made.activator.version)
+
+    run(test())
+
+
 def test_the_id_of_a_version_is_that_of_what_is_in_it() -> None:
     assert id_of(contents(a="1", b="2")) == id_of(dict(reversed(contents(a="1", b="2").items())))
     assert len({id_of(contents(**texts)) for texts in ({"a": "1", "b": "2"}, {"a": "2", "b": "1"}, {"a": "1"}, {"b": "1"})}) == 4

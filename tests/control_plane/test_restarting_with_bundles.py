@@ -287,6 +287,21 @@ def test_where_nothing_can_be_persisted_bundles_are_served(sidecars: Sidecars) -
         assert "read-only" in authz.lines("versions of bundles are not persisted")[0]["error"]
 
 
+def test_a_directory_that_can_be_used_after_all_is_used(sidecars: Sidecars) -> None:
+    sidecars.state.write_text("in the way")
+    sidecars.put("v1", "GET")
+    with sidecars.running() as authz:
+        assert (authz.revision(), authz.metric("authz_bundle_persistence_ok")) == ("v1", 0)
+        sidecars.state.unlink()
+        assert run_authz("bundle", "refresh", "--admin-addr", authz.admin).returncode == 0
+        assert persisted_or_dead(authz, "v1") == "persisted"
+        assert authz.metric("authz_bundle_persistence_ok") == 1
+        assert len(authz.lines("versions of bundles are not persisted")) == 1
+    sidecars.plane.down()
+    with sidecars.running() as authz:
+        assert (authz.revision(), allowed(authz)) == ("v1", ["GET"])
+
+
 # Death
 
 
