@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from time import monotonic, time_ns
+from time import time_ns
 from typing import Final
 
 from authz.control_plane.activator import PINNED, Activator
@@ -18,14 +18,14 @@ from authz.control_plane.contents import Parts
 from authz.control_plane.downloads import Downloads, adopt
 from authz.control_plane.freshness import Freshness
 from authz.control_plane.history import History
+from authz.control_plane.mending import NOT_MENDED, mend_when_due
 from authz.control_plane.persistence import Persistence
 from authz.control_plane.staleness import StalenessGuard, Withhold
 from authz.control_plane.states import error_of
 from authz.control_plane.versions import VersionsStatus, VersionStatus
 from authz.refresh.messages import Compiled
-from authz.refresh.refresher import LONGEST_RETRY_S, Decide
+from authz.refresh.refresher import Decide
 from authz.refresh.status import RefreshError, RefreshStatus
-from authz.services.downloader import wait_for
 from authz.services.downloads import Activated, BundleState
 from authz.services.errors import Failure
 from authz.services.resolution import ControlPlane, DownloadSettings
@@ -34,9 +34,10 @@ from authz.telemetry.metrics import BundleStats
 from authz.telemetry.tasks import beside
 
 CONFIRM_S: Final = 10.0
-"""How often the disk is told that the active version is still the newest. One that failed is tried again ever later, or when asked."""
+"""How often the disk is told that the active version is still the newest."""
 
 DENIED: Final = "a defect of authz: whether bundles are stale is not known any more, so every check is denied; restart to get it back"
+NOT_DATED: Final = "a defect of authz: the age of bundles is not persisted any more"
 DEATH: Final = "a defect of authz ended the activation of bundles; restart to get it back"
 
 logger = logging.getLogger(__name__)
@@ -78,9 +79,9 @@ class BundlePolicies:
         async with AsyncExitStack() as stack:
             stack.callback(self._persistence.close)
             await stack.enter_async_context(beside(self._work(), logger, DEATH))
-            await stack.enter_async_context(
-                beside(self._tend_disk(), logger, "a defect of authz: the age of bundles is not persisted any more")
-            )
+            await stack.enter_async_context(beside(self._confirm(), logger, NOT_DATED))
+            mending = mend_when_due(lambda: self.activator.history.error is not None, self._mend_disk, self._is_asked)
+            await stack.enter_async_context(beside(mending, logger, NOT_MENDED))
             if self._guard is not None:
                 await stack.enter_async_context(beside(self._guard.run(), logger, DENIED))
             stack.push_async_callback(self.downloads.close)
@@ -205,22 +206,8 @@ class BundlePolicies:
 
     # The disk
 
-    async def _tend_disk(self) -> None:
-        """Have on disk what is to be there, again and again."""
-        retry_s, due_s = CONFIRM_S, 0.0
-        while True:
-            await wait_for(self._is_asked, CONFIRM_S)
-            is_asked = self._is_asked.is_set()
-            self._is_asked.clear()
-            if self.activator.history.error is None:
-                retry_s, due_s = CONFIRM_S, 0.0
-            elif is_asked or monotonic() >= due_s:
-                await self._mend_disk()
-                retry_s = min(2 * retry_s, LONGEST_RETRY_S)
-                due_s = monotonic() + retry_s
-            await self._confirm()
-
     async def _mend_disk(self) -> None:
+        """Try a disk again that failed."""
         async with self._changing:
             await self._follow_disk()
         await self.activator.save_again()
@@ -231,11 +218,13 @@ class BundlePolicies:
             self._note_restored()
 
     async def _confirm(self) -> None:
-        """Tell the disk how old the active version is, so that it is known after a restart."""
-        ages_s = [self.freshness.age_s(name) for name in self.activator.active]
-        if self.activator.version is not None and ages_s and None not in ages_s:
-            oldest_s = max(age_s for age_s in ages_s if age_s is not None)
-            await self.activator.history.confirm(self.activator.version, time_ns() - round(oldest_s * 1e9))
+        """Tell the disk again and again how old the active version is, so that it is known after a restart."""
+        while True:
+            await asyncio.sleep(CONFIRM_S)
+            ages_s = [self.freshness.age_s(name) for name in self.activator.active]
+            if self.activator.version is not None and ages_s and None not in ages_s:
+                oldest_s = max(age_s for age_s in ages_s if age_s is not None)
+                await self.activator.history.confirm(self.activator.version, time_ns() - round(oldest_s * 1e9))
 
     # How it stands
 

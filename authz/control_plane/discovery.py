@@ -18,15 +18,17 @@ from authz.bundle.json_text import parse_json
 from authz.control_plane.activator import MAX_DELTAS
 from authz.control_plane.boot import Boot
 from authz.control_plane.compiling import BundleCompiler, Wanted
-from authz.control_plane.contents import Archive, Parts, id_of, received
+from authz.control_plane.contents import Parts, received
+from authz.control_plane.discovery_store import DiscoveryStore
 from authz.control_plane.downloads import begun, ended, source_of
+from authz.control_plane.mending import NOT_MENDED, mend_when_due
 from authz.control_plane.persistence import directory_of
 from authz.control_plane.states import error_of
 from authz.errors import ErrorCode
 from authz.refresh.messages import Failed, ReadBundle
 from authz.refresh.spool import SpoolError
 from authz.refresh.status import RefreshError, RefreshStatus
-from authz.refresh.version_store import StoreError, Version, VersionStore
+from authz.refresh.version_store import StoreError, Version
 from authz.services.client import ServiceClient
 from authz.services.conversion import SettingsError
 from authz.services.discovery import Discovered, discover
@@ -35,9 +37,7 @@ from authz.services.downloads import LOAD, Activated, BundleState, BundleType, D
 from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.services.substitution import substitute_all
 from authz.telemetry.logs import log
-
-KEPT: Final = 2
-"""Discovery bundles on disk: one more than is needed, for a file that is damaged."""
+from authz.telemetry.tasks import beside
 
 _SEPARATORS: Final = re.compile(r"[/.]")
 
@@ -60,17 +60,17 @@ class _Found:
 
 
 class Discovery:
-    """Follows what the discovery bundle says. `message` is what the boot configuration overrides; `disk_error` is wrong with the disk."""
+    """Follows what the discovery bundle says. `message` is what the boot configuration overrides."""
 
     def __init__(self, boot: Boot, settings: DownloadSettings, compiler: BundleCompiler, follow: Follow) -> None:
         self.message = ""
-        self.disk_error: StoreError | None = None
         self.on_change: Callable[[], None] = lambda: None
         self._boot = boot
         self._settings = settings
         self._compiler = compiler
         self._follow = follow
-        self._store: VersionStore | None = None
+        self._disk = DiscoveryStore(directory_of(boot.plane, DISCOVERY.name)) if settings.persist else None
+        self._is_asked = asyncio.Event()
         self._parts: Parts | None = None
         self._downloader: Downloader | None = None
         self._error: RefreshError | None = None
@@ -79,16 +79,10 @@ class Discovery:
 
     async def restore(self) -> ControlPlane | None:
         """Return the configuration of the last discovery bundle on disk that can be used; None if there is none."""
-        if not self._settings.persist:
+        if self._disk is None:
             return None
-        try:
-            self._store = await asyncio.to_thread(VersionStore.open, directory_of(self._boot.plane, DISCOVERY.name), KEPT)
-            versions = await asyncio.to_thread(self._store.versions)
-        except StoreError as error:
-            self._note_disk(error)
-            return None
-        for version in versions:
-            found = await self._read(self._store, version)
+        for version in await self._disk.versions():
+            found = await self._read(self._disk, version)
             if isinstance(found, Failed):
                 log(logger, "error", "a discovery bundle on disk cannot be used", error=found.message, help=found.help)
                 continue
@@ -98,29 +92,17 @@ class Discovery:
             return found.discovered.plane
         return None
 
-    async def _read(self, store: VersionStore, version: Version) -> _Found | Failed:
+    async def _read(self, disk: DiscoveryStore, version: Version) -> _Found | Failed:
         try:
-            blobs = await asyncio.to_thread(store.archives, version)
+            parts = await disk.parts(self._settings.name, version)
         except StoreError as error:
             return Failed(error.code, error.message, error.help)
-        digests = [digest for bundle in version.bundles for digest in bundle.digests]
-        return await self._evaluated(Parts(self._settings.name, tuple(Archive(blobs[each], each) for each in digests)))
+        return await self._evaluated(parts)
 
-    async def _save(self, parts: Parts) -> None:
-        if self._store is None:
-            return
-        blobs = {archive.digest: archive.content for archive in parts.archives}
-        version = Version(id_of({parts.name: parts}), parts.revision, time_ns(), (parts.stored(),))
-        try:
-            await asyncio.to_thread(self._store.save, version, blobs)
-            self.disk_error = None
-        except StoreError as error:
-            self._note_disk(error)
-
-    def _note_disk(self, error: StoreError) -> None:
-        if self.disk_error is None or self.disk_error.message != error.message:
-            log(logger, "error", "the discovery bundle is not persisted", error=error.message, help=error.help)
-        self.disk_error = error
+    async def _save_again(self) -> None:
+        assert self._disk is not None
+        await self._disk.save_again()
+        self.on_change()
 
     # Downloads
 
@@ -138,13 +120,26 @@ class Discovery:
             await client.__aenter__()
         tasks = begun(self._downloader)
         try:
-            yield
+            async with self._tending():
+                yield
         finally:
             await ended(tasks)
             if client is not None:
                 await client.__aexit__(None, None, None)
-            if self._store is not None:
-                self._store.close()
+
+    @asynccontextmanager
+    async def _tending(self) -> AsyncIterator[None]:
+        """Have on disk meanwhile what is to be there."""
+        disk = self._disk
+        if disk is None:
+            yield
+            return
+        try:
+            work = mend_when_due(lambda: disk.error is not None, self._save_again, self._is_asked)
+            async with beside(work, logger, NOT_MENDED):
+                yield
+        finally:
+            disk.close()
 
     async def _deliver(self, download: Download) -> Outcome:
         found = await self._evaluated(received(self._parts, download))
@@ -154,7 +149,8 @@ class Discovery:
         self._parts, self.message = found.parts, found.discovered.message
         if found.discovered.overridden:
             log(logger, "info", "the boot configuration overrides discovery", overridden=", ".join(found.discovered.overridden))
-        await self._save(found.parts)
+        if self._disk is not None:
+            await self._disk.save(found.parts)
         return Activated(found.parts.revision, found.type, len(found.parts.archives) > MAX_DELTAS, {LOAD: found.read_ns})
 
     async def _evaluated(self, parts: Parts) -> _Found | Failed:
@@ -180,7 +176,8 @@ class Discovery:
         self.on_change()
 
     def trigger(self) -> None:
-        """Ask for the bundle now."""
+        """Ask for the bundle now, and try a disk again that failed."""
+        self._is_asked.set()
         if self._downloader is not None:
             self._downloader.trigger()
 
@@ -190,6 +187,11 @@ class Discovery:
             await self._downloader.settle()
 
     # How it stands
+
+    @property
+    def disk_error(self) -> StoreError | None:
+        """What is wrong with the disk, None if nothing is."""
+        return None if self._disk is None else self._disk.error
 
     @property
     def state(self) -> BundleState:

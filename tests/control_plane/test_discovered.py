@@ -304,6 +304,14 @@ def test_a_disk_that_cannot_be_used_costs_no_configuration_and_is_a_warning(tmp_
         assert report["plugins"]["discovery"]["state"] == "WARN"
         assert str(tmp_path / "state") in report["plugins"]["discovery"]["message"]
 
+        (tmp_path / "state").unlink()
+        authz.signal(signal.SIGHUP)
+        plane.report("mended", lambda found: {found["plugins"][name]["state"] for name in ("bundle", "discovery")} == {"OK"})
+        assert len(authz.lines("the discovery bundle is not persisted")) == 1
+    plane.has["/discovery"] = plane.has["/get"] = 503
+    with sidecar(tmp_path, boot(tmp_path, plane), log="again") as authz:
+        assert decides(authz) == (ALLOWED, DENIED)
+
 
 def test_reports_move_with_the_configuration(tmp_path: Path, plane: PlaneServer) -> None:
     with plane_server() as sink:
