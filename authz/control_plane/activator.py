@@ -263,20 +263,25 @@ class Activator:
         async with self._changing:
             if self.version is not None:
                 return False
+            await self._restore_newest()
             pinned = self.history.pinned
-            for held in list(self.history.held):
-                if pinned is None or held.version.id == pinned:
-                    try:
-                        await self._restore(held)
-                    except AuthzError as error:
-                        fields = {"version": held.version.id, "revision": held.version.revision, "error": error.message, "help": error.help}
-                        log(logger, "error", "a version on disk cannot be activated", **fields)
-                    else:
-                        break
             if pinned is not None and self.version is None:
                 text = "the pinned version cannot be activated: every check is denied until it is unpinned"
                 log(logger, "error", text, version=pinned, help="`authz bundle unpin`")
             return self.version is not None
+
+    async def _restore_newest(self) -> None:
+        """Activate the newest version that can be, or the one that is pinned."""
+        pinned = self.history.pinned
+        for held in list(self.history.held):
+            if pinned is None or held.version.id == pinned:
+                try:
+                    await self._restore(held)
+                except AuthzError as error:
+                    fields = {"version": held.version.id, "revision": held.version.revision, "error": error.message, "help": error.help}
+                    log(logger, "error", "a version on disk cannot be activated", **fields)
+                else:
+                    return
 
     async def _restore(self, held: Held) -> None:
         """Activate a version from disk; where only some of its bundles are on disk, wait for the others. Raises AuthzError."""
@@ -290,6 +295,7 @@ class Activator:
             for parts in contents.values():
                 if parts.name not in self._candidates.names:
                     self._candidates.add(parts, None)
+            self._is_wanted.set()  # they may be all that was waited for
 
     async def save_again(self) -> None:
         """Have what is remembered on disk after all, if the disk has failed."""
@@ -297,12 +303,20 @@ class Activator:
             await self.history.save_again()
 
     async def remember(self, history: History) -> None:
-        """Remember versions there from now on; what is active is the newest of them."""
+        """Remember versions there from now on; what is active is the newest of them.
+
+        What was pinned meanwhile stays pinned. If nothing was and something is pinned there, it decides from now on: whoever pinned it
+        did not trust what came later.
+        """
         async with self._changing:
-            active = None if self.version is None else self.history.find(self.version)
-            self.history = history
-            if active is not None and active.contents is not None and active.compiled is not None:
-                await history.record(active.contents, active.compiled, active.version.activated_ns)
+            older, self.history = self.history, history
+            await history.take_over(older)
+            if self.version is None or history.pinned in (None, self.version):
+                return
+            await self._restore_newest()
+            if self.version != history.pinned:
+                text = "the pinned version cannot be activated: another one decides until it is unpinned"
+                log(logger, "error", text, version=history.pinned, active=self.version, help="`authz bundle unpin`")
 
     async def go_back(self, id: str | None) -> None:
         """Activate an older version, the one before the active one if `id` is None, and pin it. Raises VersionError and StoreError."""

@@ -80,7 +80,7 @@ class BundlePolicies:
             stack.callback(self._persistence.close)
             await stack.enter_async_context(beside(self._work(), logger, DEATH))
             await stack.enter_async_context(beside(self._confirm(), logger, NOT_DATED))
-            mending = mend_when_due(lambda: self.activator.history.error is not None, self._mend_disk, self._is_asked)
+            mending = mend_when_due(lambda: self.activator.history.is_behind, self._mend_disk, self._is_asked)
             await stack.enter_async_context(beside(mending, logger, NOT_MENDED))
             if self._guard is not None:
                 await stack.enter_async_context(beside(self._guard.run(), logger, DENIED))

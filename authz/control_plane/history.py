@@ -51,12 +51,26 @@ class History:
         self.persistent = persistent
         self._store = store
         self._keep = keep
+        self._is_behind = False
         self._errors: dict[_Kept, StoreError] = {}
 
     @property
     def error(self) -> StoreError | None:
         """What is wrong with the disk, None if all that is to be there is."""
         return next(iter(self._errors.values()), None)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is to be on disk and is not."""
+        return self._is_behind or bool(self._errors)
+
+    def persist(self, names: frozenset[str]) -> None:
+        """Have these bundles on disk from now on."""
+        self._is_behind = self._is_behind or not names <= self.persistent
+        self.persistent = names
+        if not names:
+            self._is_behind = False
+            self._errors.clear()  # nothing is to be there any more
 
     def cannot_open(self, error: StoreError) -> None:
         """Be told that there is no disk, because its directory cannot be used."""
@@ -111,16 +125,25 @@ class History:
         return is_saved and stored == version.bundles
 
     async def save_again(self) -> None:
-        """Have the newest version, and which one is pinned, on disk after all, if the disk has failed."""
-        if self._store is None or self.error is None or not self.held:
+        """Have the newest version, and which one is pinned, on disk after all."""
+        if self._store is None or not self.is_behind or not self.held:
             return
         newest = self.held[0]
-        if "versions" in self._errors and newest.contents is not None:
+        if (self._is_behind or "versions" in self._errors) and newest.contents is not None:
             self.held[0] = replace(newest, is_stored=await self._save(newest.version, newest.contents))
         if "pin" in self._errors:
             await self.pin(self.pinned)
+        self._is_behind = False
         if self.error is None:
-            log(logger, "info", "versions are persisted again", revision=newest.version.revision)
+            log(logger, "info", "the active version is persisted after all", revision=newest.version.revision)
+
+    async def take_over(self, older: History) -> None:
+        """Remember what another history holds in memory, as if it had been activated after all that is here, and its pin."""
+        for held in reversed(older.held):
+            if held.contents is not None and held.compiled is not None:
+                await self.record(held.contents, held.compiled, held.version.activated_ns)
+        if older.pinned is not None:
+            await self.pin(older.pinned)
 
     async def confirm(self, id: str, now_ns: int) -> None:
         """Remember that a version was still the newest at this time."""

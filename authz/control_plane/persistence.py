@@ -41,20 +41,24 @@ class Persistence:
         """
         persistent = frozenset(name for name, bundle in plane.bundles.items() if bundle.persist)
         directory = directory_of(plane, VERSIONS)
-        activator.history.persistent = persistent
+        activator.history.persist(persistent)
         if not persistent or directory == self._directory:
             return False
-        self.close()
         try:
-            self._store = await asyncio.to_thread(VersionStore.open, directory, self._keep)
-            history = History(self._store, self._keep, persistent)
-            await history.open()
+            store = await asyncio.to_thread(VersionStore.open, directory, self._keep)
         except StoreError as error:
             activator.history.cannot_open(error)
-            self.close()
             return False
-        self._directory = directory
+        history = History(store, self._keep, persistent)
+        try:
+            await history.open()
+        except StoreError as error:
+            store.close()
+            activator.history.cannot_open(error)
+            return False
         await activator.remember(history)
+        self.close()
+        self._store, self._directory = store, directory
         return True
 
     def close(self) -> None:

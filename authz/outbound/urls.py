@@ -39,8 +39,8 @@ def shown(url: str) -> str:
 
 def parse(text: str, method: str) -> URL:
     """Return the URL of a request, path and query as they were written. Raises SendError for what is no HTTP URL."""
-    start, path, query = _split(text)
     try:
+        start, path, query = _split(text)  # escapes, and cannot where there are lone surrogates: bytes of a header that are no UTF-8
         base = URL(start)
         scheme, host, port = base.scheme, base.raw_host, base.port
     except ValueError as error:

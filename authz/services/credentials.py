@@ -62,7 +62,7 @@ class Bearer:
         return False
 
 
-def with_headers(request: Request, **headers: str) -> Request:
+def with_headers(request: Request, /, **headers: str) -> Request:
     """Return the request with headers in place of those of the same names."""
     replaced = {name.lower() for name in headers}
     kept = {name: value for name, value in request.headers.items() if name.lower() not in replaced}

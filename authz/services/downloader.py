@@ -78,6 +78,10 @@ class Source(Protocol):
     """Where a bundle comes from. ETags mean something to one origin only."""
 
     @property
+    def can_hold(self) -> bool:
+        """Whether it may hold a request until there is news."""
+
+    @property
     def origin(self) -> str:
         """What stands for the place, over restarts too. Tells no secret that may be in its URL."""
 
@@ -122,7 +126,7 @@ class Downloader:
         self._active_etag = ""
         self._active_digest = b""
         self._rejected: tuple[bytes, Rejected] | None = None
-        self._is_long_polling = settings.long_polling_s is not None
+        self._is_long_polling = settings.long_polling_s is not None and source.can_hold
         self._failures = 0
         self._wants_snapshot = False
         self._refused = self._failed_deltas = 0
@@ -172,7 +176,8 @@ class Downloader:
             self.state = replace(self.state, requested_ns=self._now_ns())
             try:
                 is_news = await self._attempt()
-            except ServiceError as error:
+            except Exception as raised:  # a defect of ours, too: whatever a server says, it is asked again
+                error = raised if isinstance(raised, ServiceError) else _unexpected(raised)
                 self._fail(error)
                 delay_s = after_failure_s(self.settings, self._failures, error)
             else:
@@ -237,7 +242,8 @@ class Downloader:
             text = f"not a gzip archive (content type `{fetched.content_type}`, starts with `{start}`)"
             raise ServiceError(Failure.NOT_AN_ARCHIVE, text.replace("\n", " "), http_code=200 if fetched.content_type else None)
         digest = await asyncio.to_thread(_digest, content)
-        if digest == self._active_digest:  # a server without ETags, or one that restarted
+        if digest == self._active_digest:  # a server without ETags, one that restarted, or another place
+            self._wants_snapshot = self._wants_snapshot or fetched.etag != self._active_etag  # which the active bundle does not go by
             self._active_etag = fetched.etag
             return False
         base_etag = asked_with if fetched.is_conditional else None
@@ -280,12 +286,19 @@ class Downloader:
         self.state = replace(self.state, error=error)
         if error.failure is not Failure.REJECTED:
             self.state = replace(self.state, errors=(), code="")
+        if self.state.answered_ns < self.state.requested_ns:
+            self.state = replace(self.state, stages_ns={})
         if self._part.forgets_etag:
             self._active_etag = ""
         if known is None or (known.failure, known.message) != (error.failure, error.message):  # an unchanged error is no news
             phrase = self._part.not_activated if error.failure is Failure.REJECTED else self._part.not_loaded
             fields = {"failure": str(error.failure), "http_code": error.http_code, "error": error.message, "help": error.help}
             log(logger, "error", phrase, name=self.settings.name, plugin=self._part.name, **fields)
+
+
+def _unexpected(raised: Exception) -> ServiceError:
+    logger.error("a download failed unexpectedly", exc_info=raised)
+    return ServiceError(Failure.PROTOCOL, f"{type(raised).__name__}: {raised}")
 
 
 def _digest(content: bytes) -> bytes:

@@ -88,6 +88,7 @@ class EcrPasswords:
         except ServiceError as error:
             raise ServiceError(error.failure, f"{url.host}: {error.message}") from None
         if answer.status != 200:
+            await self._signing.refused(request, answer)
             text = f"{url.host}: server replied with {answer.reason or answer.status}"
             help = "the keys need the permission ecr:GetAuthorizationToken"
             raise ServiceError(Failure.CREDENTIALS, text, http_code=answer.status, help=help)

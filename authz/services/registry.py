@@ -46,6 +46,8 @@ class _Manifest(msgspec.Struct, frozen=True):
 class RegistrySource:
     """A bundle in a registry. Its ETag is the digest of its layer, in hexadecimal, as in OPA."""
 
+    can_hold: Final = False
+
     def __init__(self, settings: DownloadSettings, client: ServiceClient, *, max_bytes: int) -> None:
         self.origin = origin_of("registry", client.settings.url, settings.resource)
         self._reference = parse_reference(settings.resource)

@@ -66,6 +66,7 @@ class RegistryTokens:
         except ServiceError as error:
             raise ServiceError(error.failure, f"token server {url.origin()}: {error.message}") from None
         if answer.status != 200:
+            await self._own.refused(asked, answer)
             text = f"token server {url.origin()}: server replied with {answer.reason or answer.status}"
             raise ServiceError(Failure.CREDENTIALS, text, http_code=answer.status, help="see the service's `credentials`")
         return _token_of(answer.body, url)

@@ -8,6 +8,7 @@ from typing import Final
 
 from yarl import URL
 
+from authz.outbound.urls import without_password
 from authz.services.conversion import wrong
 from authz.services.credential_rules import check_credentials
 from authz.services.references import parse_reference
@@ -118,9 +119,11 @@ def _check_service(where: str, service: ServiceSettings, keys: Mapping[str, KeyS
     except ValueError:
         is_usable = False
     if not is_usable:
-        raise wrong(f"{where}.url", f"`{service.url}` is not the URL of a server", help="write `https://host[:port][/path]`")
+        text = f"`{without_password(service.url)}` is not the URL of a server"
+        raise wrong(f"{where}.url", text, help="write `https://host[:port][/path]`")
     if service.is_registry and url.path.strip("/"):
-        raise wrong(f"{where}.url", f"`{service.url}` has a path, and a registry is at its server's root", help=f"write `{url.origin()}`")
+        text = f"`{without_password(service.url)}` has a path, and a registry is at its server's root"
+        raise wrong(f"{where}.url", text, help=f"write `{url.origin()}`")
     for name, value in service.headers.items():
         if any(char < " " or char == "\x7f" for char in name + value) or not name or any(char in " :" for char in name):
             raise wrong(f"{where}.headers", f"`{name}` cannot be sent as a header")

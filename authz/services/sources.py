@@ -28,6 +28,8 @@ _NOT_MODIFIED: Final = 304
 class ServiceSource:
     """A bundle below a service's URL (OPA's bundle service API)."""
 
+    can_hold: Final = True
+
     def __init__(self, settings: DownloadSettings, client: ServiceClient, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
         self.origin = origin_of("service", client.settings.url, settings.resource)
         self._settings = settings
@@ -52,6 +54,8 @@ class ServiceSource:
 
 class FileSource:
     """A bundle in a file. Its ETag is the digest of what is in it."""
+
+    can_hold: Final = False
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_ARCHIVE_BYTES) -> None:
         self.origin = origin_of("file", str(path))

@@ -15,6 +15,7 @@ from authz.control_plane.contents import Archive, Parts, id_of
 from authz.control_plane.history import History
 from authz.refresh.messages import Compiled
 from authz.refresh.version_store import VersionStore
+from authz.services.downloads import Rejected
 from tests.control_plane.words import Bench, bench
 from tests.outbound.upstream import run
 
@@ -340,6 +341,102 @@ def test_a_disk_that_is_mended_gets_the_newest_version_and_the_pin_without_anoth
         async with started(state, "a") as made:
             assert await made.activator.restore()
             assert (made.deciding, made.activator.history.pinned) == ("a=2", made.activator.version)
+
+    run(test())
+
+
+def test_a_directory_that_comes_late_gets_what_was_activated_meanwhile_and_its_pin(tmp_path: Path) -> None:
+    async def test() -> None:
+        state = tmp_path / "state"
+        async with bench("a") as made:
+            for text in ("1", "2"):
+                await made.deliver("a", text)
+            await made.activator.go_back(None)
+            async with on_disk(state, "a") as history:
+                await made.activator.remember(history)
+                assert isinstance(await made.deliver("a", "2"), Rejected)
+                assert (made.deciding, sorted(revisions(history))) == ("a=1", ["a=1", "a=2"])
+        async with started(state, "a") as made:
+            assert await made.activator.restore()
+            assert made.deciding == "a=1"
+            assert isinstance(await made.deliver("a", "2"), Rejected)
+
+    run(test())
+
+
+def test_a_pin_in_a_directory_that_comes_late_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        state = tmp_path / "state"
+        async with started(state, "a") as made:
+            await made.deliver("a", "1")
+            await made.activator.pin()
+        async with bench("a") as made:
+            await made.deliver("a", "2")
+            async with on_disk(state, "a") as history:
+                await made.activator.remember(history)
+                assert (made.deciding, made.adopted[-1]) == ("a=1", ("a", "1"))
+                await made.activator.unpin()
+                await made.deliver("a", "3")
+                assert made.deciding == "a=3"
+            assert messages(caplog) == ["serving the last good version until a service answers"]
+
+    run(test())
+
+
+def test_a_pinned_version_that_comes_late_and_cannot_be_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        state = tmp_path / "state"
+        async with started(state, "a") as made:
+            await made.deliver("a", "1")
+            await made.activator.pin()
+        (state / "blobs" / parts("a", "1").digests[0]).unlink()
+        async with bench("a") as made:
+            await made.deliver("a", "2")
+            async with on_disk(state, "a") as history:
+                await made.activator.remember(history)
+                assert made.deciding == "a=2"
+                assert messages(caplog)[-1] == "the pinned version cannot be activated: another one decides until it is unpinned"
+
+    run(test())
+
+
+def test_a_part_of_the_policy_that_comes_late_from_disk_is_what_the_rest_has_waited_for(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with started(tmp_path / "state", "a", "b", persistent=("a",)) as made:
+            await made.both(a="1", b="1")
+        async with bench("a", "b") as made:
+            waiting = made.send("b", "2")
+            async with on_disk(tmp_path / "state", "a") as history:
+                await made.activator.remember(history)
+                assert not await made.activator.restore()
+                await waiting
+                assert made.deciding == "a=1 b=2"
+
+    run(test())
+
+
+def test_where_nothing_is_to_be_on_disk_any_more_nothing_is_wrong_with_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with started(tmp_path / "state", "a") as made:
+            shutil.move(tmp_path / "state" / "blobs", tmp_path / "state" / "gone")
+            await made.deliver("a", "1")
+            history = made.activator.history
+            assert history.is_behind
+            history.persist(frozenset())
+            assert (history.error, history.is_behind) == (None, False)
+
+    run(test())
+
+
+def test_a_bundle_that_is_to_be_persisted_too_reaches_the_disk_without_another_activation(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with started(tmp_path / "state", "a", "b", persistent=("a",)) as made:
+            await made.both(a="1", b="1")
+            history = made.activator.history
+            assert not history.held[0].is_stored
+            history.persist(frozenset(("a", "b")))
+            await made.activator.save_again()
+            assert (history.held[0].is_stored, history.is_behind) == (True, False)
 
     run(test())
 

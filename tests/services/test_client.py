@@ -74,6 +74,32 @@ def test_a_status_that_is_none_of_the_protocol_is_an_error_with_its_code(status:
     run(test())
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: /\xff\xfe\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: http://\xff/\r\n",
+        b'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm="https://a.test/\xff"\r\n',
+        b"HTTP/1.1 503 Busy\r\nRetry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT\r\n",
+        b"HTTP/1.1 503 Busy\r\nRetry-After: \xff\r\n",
+    ],
+)
+def test_headers_that_mean_nothing_are_an_error_like_any_other(head: bytes) -> None:
+    async def test() -> None:
+        async with scripted(head + b"Content-Length: 0\r\n\r\n") as url:
+            assert (await refused(url, type="oci")).retry_after_s is None
+
+    run(test())
+
+
+def test_a_header_may_have_any_name() -> None:
+    async def test() -> None:
+        async with upstream(asked) as server, client(server.url, headers={"request": "1", "self": "2"}) as asker:
+            assert json.loads((await got(asker)).body).items() >= {"request": "1", "self": "2"}.items()
+
+    run(test())
+
+
 def test_a_date_says_how_long_to_wait_as_well() -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(status=503, headers={"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"})

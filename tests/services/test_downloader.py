@@ -6,6 +6,8 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -13,14 +15,16 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from authz.services.downloader import DISCOVERY, LONG_POLL_TYPE, MAX_FAILED_DELTAS, Downloader
-from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
+from authz.services.downloader import DISCOVERY, LONG_POLL_TYPE, MAX_FAILED_DELTAS, Downloader, Fetched
+from authz.services.downloads import REQUEST, Activated, BundleState, Download, Outcome, Rejected
 from authz.services.errors import Failure, ServiceError
+from authz.services.registry import RegistrySource
 from authz.services.resolution import DownloadSettings
 from authz.services.schedule import after_failure_s, after_success_s
 from authz.services.sources import FileSource, ServiceSource, follow
 from tests.outbound.upstream import Upstream, run, until, upstream
 from tests.services.control_plane import ANOTHER, ARCHIVE, archive, client, scripted
+from tests.services.registry import REPOSITORY, Registry
 from tests.services.test_client import free_port
 
 NAME = "authz"
@@ -581,5 +585,63 @@ def test_a_file_that_is_replaced_is_read_again(tmp_path: Path) -> None:
             await until(lambda: len(policy.downloads) == 2)
         following.cancel()
         assert policy.contents == [ARCHIVE, ANOTHER]
+
+    run(test())
+
+
+def test_a_defect_in_a_source_does_not_end_the_downloads(caplog: pytest.LogCaptureFixture) -> None:
+    class Defective(FileSource):
+        async def fetch(self, etag: str, wait_s: float | None, *, takes_deltas: bool = True) -> Fetched:
+            raise ZeroDivisionError("oops")
+
+    async def test() -> None:
+        downloader = Downloader(DownloadSettings(NAME, None, "/none"), Defective(Path("/none")), Policy().deliver)
+        await downloader.refresh()
+        assert downloader.state.error is not None
+        assert (downloader.state.error.failure, downloader.state.error.message) == (Failure.PROTOCOL, "ZeroDivisionError: oops")
+        assert caplog.records[0].exc_info is not None
+
+    run(test())
+
+
+def test_durations_are_those_of_the_last_attempt() -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with downloading(shelf, Policy(), now_ns=count(1).__next__) as (downloader, _):
+            await downloader.refresh()
+            assert downloader.state.stages_ns.keys() == {REQUEST}
+            shelf.etag, shelf.status = '"2"', 500
+            await downloader.refresh()
+            assert downloader.state.stages_ns == {}
+
+    run(test())
+
+
+def test_after_the_same_bytes_under_another_etag_no_delta_may_come_for_nobody_goes_by_that_etag() -> None:
+    async def test() -> None:
+        shelf = Shelf()
+        async with downloading(shelf, Policy()) as (downloader, server):
+            await downloader.refresh()
+            await shelf.put(ARCHIVE, '"2"')
+            await downloader.refresh()
+            await shelf.put(ANOTHER, '"3"')
+            for _ in range(2):
+                await downloader.refresh()
+            modes = ["snapshot,delta", "snapshot,delta", "snapshot", "snapshot,delta"]
+            assert preferences(server) == [f"modes={mode}" for mode in modes]
+
+    run(test())
+
+
+def test_a_source_that_cannot_hold_a_request_is_asked_at_the_pace_of_polls() -> None:
+    async def test() -> None:
+        registry = Registry()
+        registry.push("live", ARCHIVE)
+        async with upstream(registry) as server, client(server.url, type="oci") as asker:
+            settings = DownloadSettings(NAME, "acme", f"r.test/{REPOSITORY}:live", 60, 120, long_polling_s=30)
+            downloader = Downloader(settings, RegistrySource(settings, asker, max_bytes=2**20), Policy().deliver)
+            downloader.adopt(Activated("r"), sha256(ARCHIVE).hexdigest())
+            assert await downloader.refresh() >= 60
+            assert await downloader.refresh() >= 60
 
     run(test())

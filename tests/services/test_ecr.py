@@ -115,6 +115,25 @@ def test_without_keys_nobody_is_asked() -> None:
     run(test())
 
 
+def test_keys_that_are_refused_are_forgotten_by_who_remembers_them() -> None:
+    class Lent(EnvironmentKeys):
+        forgotten = 0
+
+        def refused(self) -> None:
+            self.forgotten += 1
+
+    async def test() -> None:
+        aws, lent = Aws(), Lent(KEYS)
+        aws.answer, aws.status = {"__type": "ExpiredTokenException"}, 400
+        async with upstream(aws) as server, Transport(ServiceTls(ServiceSettings("http://a")), proxies_of({}), DEFAULT_LIMITS) as transport:
+            passwords = EcrPasswords(AwsSigning("s3", [lent]), transport.send, lambda _: URL(server.url))
+            with pytest.raises(ServiceError, match="replied with Bad Request"):
+                await passwords.authorize(ASKED)
+        assert lent.forgotten == 1
+
+    run(test())
+
+
 @pytest.mark.parametrize(
     ("registry", "url"),
     [

@@ -165,6 +165,32 @@ def test_a_registry_may_take_tokens_of_oauth2_as_they_are(scene: Scene, https: s
     run(test())
 
 
+def test_an_oauth2_token_that_the_token_server_refuses_is_not_used_again(scene: Scene, https: ssl.SSLContext) -> None:
+    async def test() -> None:
+        registry = TokenRegistry()
+        registry.push(TAG, ARCHIVE)
+        granted: list[str] = []
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if request.path == "/oauth2":
+                granted.append(f"granted-{len(granted) + 1}")
+                return web.json_response({"access_token": granted[-1], "token_type": "Bearer", "expires_in": 36_000})
+            if request.path == "/token" and request.headers["Authorization"] == "Bearer granted-1":
+                return web.Response(status=401)
+            return await registry(request)
+
+        async with upstream(guarded, tls=https) as server:
+            settings = {"token_url": f"{server.url}/oauth2", "client_id": "me", "client_secret": "pass"}
+            fields: dict[str, Any] = {"tls": {"ca_cert": str(scene.authority.certificate)}, "credentials": {"oauth2": settings}}
+            async with client(server.url, type="oci", **fields) as asker:
+                with pytest.raises(ServiceError, match="replied with Unauthorized"):
+                    await content(source(asker))
+                assert await content(source(asker)) == ARCHIVE
+                assert granted == ["granted-1", "granted-2"]
+
+    run(test())
+
+
 def test_a_token_server_that_does_not_know_us_is_named() -> None:
     async def test() -> None:
         error = await refused(TokenRegistry(credentials="me:other"), **PASSWORD)

@@ -101,6 +101,8 @@ def test_a_console_alone_needs_no_service() -> None:
         ("services: {a: {url: 'ftp://acme.test'}}", "field `services.a.url`"),
         ("services: {a: {url: 'http://a', tpye: oci}}", "unknown field `services[...].tpye`"),
         ("services: {a: {url: 'http://a', type: ocy}}", "field `services[...].type`: invalid enum value 'ocy'"),
+        ("services: {a: {url: 'http://me:pass@a/v2', type: oci}}", "`http://me:xxxxx@a/v2` has a path"),
+        ("services: {a: {url: 'ftp://me:pass@a/v2'}}", "`ftp://me:xxxxx@a/v2` is not the URL of a server"),
         ("services: {a: {url: 'http://a/v2', type: oci}}", "field `services.a.url`: `http://a/v2` has a path"),
         (
             "services: {a: {url: 'http://a', type: oci, credentials: {s3_signing: {service: s3, environment_credentials: {}}}}}",
