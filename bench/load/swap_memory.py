@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from bench.lab.ports import LOOPBACK
 from bench.load import pace
 from bench.load.grpc import paced_checks
 from bench.messages import Check, realistic
-from bench.record import Figures
+from bench.record import Figures, Origin, Record
 
 RULES: Final = 5_000
 RATE: Final = 200.0
@@ -101,13 +102,16 @@ def _served(source: str) -> Iterator[tuple[AuthzProcess, ControlPlane]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure memory alone, with as many swaps as are asked for."""
+    """Measure memory alone, with as many swaps as are asked for, and leave a record."""
     parser = argparse.ArgumentParser(prog="python -m bench.load.swap_memory", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rules", type=int, default=RULES)
     parser.add_argument("--rollbacks", type=int, default=1_000)
     parser.add_argument("--bundles", type=int, default=60)
     options: Mapping[str, int] = vars(parser.parse_args(arguments))
-    print(json.dumps(measure(options["rules"], rollbacks=options["rollbacks"], bundles=options["bundles"])))
+    origin = Origin(command=shlex.join(["python", "-m", "bench.load.swap_memory", *arguments]))
+    figures = measure(options["rules"], rollbacks=options["rollbacks"], bundles=options["bundles"])
+    print(json.dumps(figures))
+    print(Record.of("memory", origin, figures).write())
     return 0
 
 
