@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from authz.refresh.status import RefreshStatus
+from authz.telemetry.documents import json_bytes
 
 
 def json_response(document: Any, status: int = 200) -> web.Response:
     """Return a document as an answer."""
-    return web.Response(body=orjson.dumps(document) + b"\n", status=status, content_type="application/json")
+    return web.Response(body=json_bytes(document) + b"\n", status=status, content_type="application/json")
 
 
 def source_document(status: RefreshStatus) -> dict[str, Any]:

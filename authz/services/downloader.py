@@ -57,7 +57,7 @@ DISCOVERY: Final = Part(
 
 def origin_of(*place: str) -> str:
     """Return what stands for a place whose parts these are."""
-    return hashlib.sha256("\n".join(place).encode()).hexdigest()
+    return hashlib.sha256("\n".join(place).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 Deliver: TypeAlias = Callable[[Download], Awaitable[Outcome]]

@@ -32,12 +32,15 @@ HAD_A_BODY = frozenset({Failure.TRUNCATED, Failure.TOO_LARGE, Failure.ENCODING, 
 
 
 class ServiceError(AuthzError):
-    """A service did not answer as it should. `http_code` is that of its answer, `retry_after_s` the wait that it asked for."""
+    """A service did not answer as it should. `http_code` is that of its answer, `retry_after_s` the wait that it asked for.
+
+    The message may hold what a server said: bytes of it that are no UTF-8 are shown as escapes, for it goes into JSON.
+    """
 
     def __init__(
         self, failure: Failure, message: str, *, http_code: int | None = None, retry_after_s: float | None = None, help: str | None = None
     ) -> None:
-        super().__init__(message, help=help)
+        super().__init__(message.encode("utf-8", "backslashreplace").decode(), help=help)
         self.failure = failure
         self.http_code = http_code
         self.retry_after_s = retry_after_s

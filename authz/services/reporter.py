@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-import msgspec
-
 from authz.services.client import ServiceClient
 from authz.services.errors import ServiceError
 from authz.services.resolution import StatusTarget
 from authz.services.status import Status, status_document
+from authz.telemetry.documents import json_bytes
 from authz.telemetry.logs import log
 from authz.telemetry.repeats import RepeatFilter
 
@@ -52,15 +51,22 @@ class StatusReporter:
         while True:
             await self._is_wanted.wait()
             self._is_wanted.clear()
-            document = status_document(await self._status())
-            if self._target.console:
-                log(logger, "info", "Status Log", type=CONSOLE_TYPE, **document)
-            if self._client is not None:
-                await self._send(self._client, document)
+            try:
+                await self._report()
+            except Exception:  # a defect of ours must not end the reports that come after it
+                self.failed += 1
+                logger.exception("a status report failed unexpectedly")
+
+    async def _report(self) -> None:
+        document = status_document(await self._status())
+        if self._target.console:
+            log(logger, "info", "Status Log", type=CONSOLE_TYPE, **document)
+        if self._client is not None:
+            await self._send(self._client, document)
 
     async def _send(self, client: ServiceClient, document: Document) -> None:
         try:
-            await client.post(self._target.path, msgspec.json.encode(document), _HEADERS)
+            await client.post(self._target.path, json_bytes(document), _HEADERS)
             self.sent += 1
         except ServiceError as error:
             self.failed += 1

@@ -150,7 +150,7 @@ def _bundle(
     discovery_trigger: Trigger | None,
 ) -> DownloadSettings:
     where = f"bundles.{name}"
-    if not name.strip("/") or ".." in name.split("/"):
+    if not name.strip("/") or ".." in name.split("/") or not name.isprintable():
         raise wrong("bundles", f"`{name}` cannot be the name of a bundle")
     _check_signing(where, bundle.signing, keys)
     service, resource = _origin(where, bundle.service, bundle.resource or f"bundles/{name}", services)

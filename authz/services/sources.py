@@ -13,6 +13,7 @@ from authz.services.client import Expected, ServiceClient
 from authz.services.downloader import Downloader, Fetched, origin_of
 from authz.services.errors import Failure, ServiceError
 from authz.services.resolution import DownloadSettings
+from authz.services.transport import Answer
 from authz.watcher import Watcher
 
 MAX_ARCHIVE_BYTES: Final = 2**28
@@ -49,7 +50,13 @@ class ServiceSource:
             raise ServiceError(Failure.STATUS, "server replied with Not Modified, but was not asked whether it was", http_code=304)
         may_be_delta = bool(etag) and takes_deltas
         kind = answer.headers.get("Content-Type", "")
-        return Fetched(None if is_same else answer.body, answer.headers.get("ETag", ""), kind, may_be_delta)
+        return Fetched(None if is_same else answer.body, _etag_of(answer), kind, may_be_delta)
+
+
+def _etag_of(answer: Answer) -> str:
+    """Return the ETag, empty if it cannot be sent or kept: bytes that are no UTF-8, of which it may consist (RFC 9110 §8.8.3)."""
+    etag = answer.headers.get("ETag", "")
+    return etag if etag.isprintable() else ""
 
 
 class FileSource:

@@ -18,6 +18,8 @@ from typing import Final, Literal, TextIO, TypeAlias
 
 import orjson
 
+from authz.telemetry.documents import json_bytes
+
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warn", "error"]
 Field: TypeAlias = str | int | float | bool | None
@@ -67,7 +69,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps({name: _utf8(value) for name, value in line.items()}, default=str).decode()
+        return json_bytes({name: _utf8(value) for name, value in line.items()}, default=str).decode()
 
 
 class TextFormatter(logging.Formatter):

@@ -92,6 +92,15 @@ def test_headers_that_mean_nothing_are_an_error_like_any_other(head: bytes) -> N
     run(test())
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 500 Oops\xff\r\n", b"HTTP/1.1 200 OK\r\nContent-Encoding: \xff\r\n"])
+def test_what_a_server_says_can_be_told_to_others(head: bytes) -> None:
+    async def test() -> None:
+        async with scripted(head + b"Content-Length: 0\r\n\r\n") as url:
+            assert "\\udcff" in (await refused(url)).message
+
+    run(test())
+
+
 def test_a_header_may_have_any_name() -> None:
     async def test() -> None:
         async with upstream(asked) as server, client(server.url, headers={"request": "1", "self": "2"}) as asker:

@@ -239,6 +239,20 @@ def test_an_etag_from_before_a_restart_is_sent_at_once() -> None:
     run(test())
 
 
+def test_an_etag_that_cannot_be_sent_is_none() -> None:
+    async def test() -> None:
+        policy = Policy()
+        answer = b'HTTP/1.1 200 OK\r\nETag: "\xff"\r\nContent-Length: %d\r\n\r\n%s' % (len(ARCHIVE), ARCHIVE)
+        async with scripted(answer) as url, client(url) as asker:
+            settings = DownloadSettings(NAME, "acme", "bundle")
+            downloader = Downloader(settings, ServiceSource(settings, asker), policy.deliver)
+            for _ in range(2):
+                await downloader.refresh()
+            assert ([download.etag for download in policy.downloads], downloader.state.error) == ([""], None)
+
+    run(test())
+
+
 def test_a_304_that_nobody_asked_for_is_an_error() -> None:
     async def test() -> None:
         async with downloading(Shelf(status=304), Policy()) as (downloader, _):

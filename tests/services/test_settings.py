@@ -120,6 +120,7 @@ def test_a_console_alone_needs_no_service() -> None:
         (SERVICE + "bundles: {b: {service: other}}", "field `bundles.b.service`: there is no service `other`"),
         (SERVICE + "bundles: {b: {resource: 'file://b.tar.gz'}}", "field `bundles.b.resource`: `file://b.tar.gz` is not an absolute path"),
         (SERVICE + "bundles: {'a/../b': {}}", "field `bundles`: `a/../b` cannot be the name of a bundle"),
+        (SERVICE + 'bundles: {"a\\tb": {}}', "cannot be the name of a bundle"),
         (SERVICE + "bundles: {b: {polling: {min_delay_seconds: 1}}}", "go together"),
         (SERVICE + "bundles: {b: {polling: {min_delay_seconds: 9, max_delay_seconds: 1}}}", "`max_delay_seconds` 1 is less than"),
         (SERVICE + "bundles: {b: {polling: {long_polling_timeout_seconds: 0}}}", "expected `float` >= 1"),
