@@ -22,6 +22,7 @@ TREES: Final = {name: ast.parse(path.read_text()) for name, path in SOURCES.item
 DECIDING: Final = ("errors", "rego", "testing", "identity", "bundle", "extauthz", "pdp")
 WAITING: Final = (
     "telemetry",
+    "regular_files",
     "outbound",
     "watcher",
     "services",

@@ -280,6 +280,8 @@ class Activator:
                 except AuthzError as error:
                     fields = {"version": held.version.id, "revision": held.version.revision, "error": error.message, "help": error.help}
                     log(logger, "error", "a version on disk cannot be activated", **fields)
+                except Exception:  # a defect of ours: an older version may do
+                    logger.exception("a version on disk cannot be activated")
                 else:
                     return
 

@@ -214,8 +214,11 @@ class BundlePolicies:
 
     async def _follow_disk(self) -> None:
         """Remember versions where the configuration says; if none is active, activate what is there."""
-        if await self._persistence.follow(self.plane, self.activator) and await self.activator.restore():
-            self._note_restored()
+        try:
+            if await self._persistence.follow(self.plane, self.activator) and await self.activator.restore():
+                self._note_restored()
+        except Exception:  # a defect of ours: a disk must not cost the downloads
+            logger.exception("what is on disk cannot be used")
 
     async def _confirm(self) -> None:
         """Tell the disk again and again how old the active version is, so that it is known after a restart."""

@@ -141,12 +141,17 @@ def _response(returncode: int | None, output: bytearray, complaints: bytearray) 
         return Failed(ErrorCode.POLICY_COMPILE, f"the compiler ended with {_ending(returncode)}{_last_line(complaints)}")
     try:
         return decode_response(output)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failed(ErrorCode.POLICY_COMPILE, f"the compiler gave no answer: {error}")
 
 
 def _ending(returncode: int) -> str:
-    return f"status {returncode}" if returncode > 0 else f"signal {signal.Signals(-returncode).name}"
+    if returncode > 0:
+        return f"status {returncode}"
+    try:
+        return f"signal {signal.Signals(-returncode).name}"
+    except ValueError:  # real-time signals have no names
+        return f"signal {-returncode}"
 
 
 def _last_line(complaints: bytearray) -> str:

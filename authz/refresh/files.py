@@ -6,7 +6,6 @@ Knows which files belong to a policy and nothing of what is in them.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
@@ -15,6 +14,7 @@ from authz.bundle.archive import ArchiveFile
 from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, SourceFile, is_data, is_module
 from authz.bundle.manifest import MANIFEST_NAME
 from authz.bundle.signatures import SIGNATURES_NAME
+from authz.regular_files import open_regular
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
 
@@ -170,11 +170,7 @@ def read_file(location: Path, max_bytes: int | None = None) -> bytes:
     """Return what a regular file holds, of at most so many bytes (by default MAX_FILE_BYTES); raises SourceError."""
     most = MAX_FILE_BYTES if max_bytes is None else max_bytes
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
-        descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise SourceError(f"{location}: not a regular file")
+        with open_regular(location) as file:
             content = file.read(most + 1)
     except OSError as error:
         raise _unreadable(location, error) from error

@@ -89,6 +89,8 @@ class VersionStore:
             lock = _open_lock(directory / "lock")
         except OSError as error:
             raise _failed(directory, error) from error
+        except ValueError as error:  # a NUL in the path
+            raise StoreError(f"{str(directory)!r}: {error}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -167,7 +169,7 @@ class VersionStore:
             record = msgspec.json.decode(content, type=_Record)
             text = bytes(record.version)
             return msgspec.json.decode(text, type=Version) if _digest(text) == record.sha256 else None
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     def _prune(self) -> None:

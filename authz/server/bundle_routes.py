@@ -120,7 +120,7 @@ async def _wanted(request: web.Request) -> VersionRequest:
         raise _refusal(web.HTTPUnsupportedMediaType, "the body must be JSON", "send `Content-Type: application/json`")
     try:
         return msgspec.json.decode(await request.read() or b"{}", type=VersionRequest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _refusal(web.HTTPBadRequest, f"the body cannot be read: {error}", 'send `{"version": "<id>"}`') from error
 
 
@@ -128,7 +128,10 @@ def _is_local(request: web.Request) -> bool:
     peer = request.transport.get_extra_info("peername") if request.transport is not None else None
     if not isinstance(peer, tuple):  # a Unix socket: its permissions say who may
         return True
-    host = request.url.host or ""
+    try:
+        host = request.url.host or ""
+    except ValueError:  # no host at all
+        return False
     return ip_address(str(peer[0]).partition("%")[0]).is_loopback and (host == _LOCALHOST or _is_number(host))
 
 

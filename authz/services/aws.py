@@ -7,10 +7,10 @@ import configparser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, Protocol
 
 from authz.rego.builtins.sigv4 import AwsKeys, Scope, Signable, sha256_hex, signed_headers
+from authz.regular_files import open_regular
 from authz.services.errors import Failure, ServiceError
 from authz.services.settings import ProfileCredentials
 from authz.services.transport import Answer, Request
@@ -80,7 +80,7 @@ class ProfileKeys:
     def _read(self) -> AwsKeys:
         profiles = configparser.RawConfigParser(strict=False)
         try:
-            with Path(self._path).open("rb") as file:
+            with open_regular(self._path) as file:
                 profiles.read_string(file.read(MAX_PROFILES_BYTES).decode())
             found = profiles[self._profile]
             return AwsKeys(found["aws_access_key_id"], found["aws_secret_access_key"], found.get("aws_session_token", ""))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, Protocol
 
+from authz.regular_files import open_regular
 from authz.services.errors import Failure, ServiceError
 from authz.services.settings import BearerSettings
 from authz.services.transport import Answer, Request
@@ -84,5 +84,5 @@ async def read_secret(path: str) -> str:
 
 
 def _read(path: str) -> bytes:
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         return file.read(MAX_TOKEN_BYTES + 1)

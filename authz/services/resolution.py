@@ -211,7 +211,7 @@ def _status(status: StatusSettings, services: Mapping[str, ServiceSettings], dis
 def _origin(where: str, service: str, resource: str, services: Mapping[str, ServiceSettings]) -> tuple[str | None, str]:
     if resource.startswith(_FILE):
         path = resource.removeprefix(_FILE)
-        if not path.startswith("/"):
+        if not path.startswith("/") or "\0" in path:
             raise wrong(f"{where}.resource", f"`{resource}` is not an absolute path", help="write `file:///path/to/bundle.tar.gz`")
         return None, path
     if service:

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+from authz.regular_files import open_regular
 from authz.services.client import Expected, ServiceClient
 from authz.services.downloader import Downloader, Fetched, origin_of
 from authz.services.errors import Failure, ServiceError
@@ -77,7 +78,7 @@ class FileSource:
     def _read(self) -> tuple[bytes, str]:
         content, digest = BytesIO(), hashlib.sha256()
         try:
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 while piece := file.read(_STEP_BYTES):
                     digest.update(piece)
                     content.write(piece)
@@ -105,6 +106,6 @@ def file_stamps(paths: Sequence[Path]) -> Hashable:
 def _file_stamp(path: Path) -> Hashable:
     try:
         found = path.stat()
-    except OSError as error:
-        return error.errno
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return str(error)
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -14,7 +14,7 @@ from authz.control_plane import history as histories
 from authz.control_plane.contents import Archive, Parts, id_of
 from authz.control_plane.history import History
 from authz.refresh.messages import Compiled
-from authz.refresh.version_store import VersionStore
+from authz.refresh.version_store import StoreError, VersionStore
 from authz.services.downloads import Rejected
 from tests.control_plane.words import Bench, bench
 from tests.outbound.upstream import run
@@ -202,6 +202,28 @@ def test_a_version_file_that_was_tampered_with_is_passed_over_and_named(tmp_path
         assert fields(caplog, "a version on disk is damaged and passed over")["path"] == str(path)
 
     run(test())
+
+
+@pytest.mark.parametrize("content", [b'{"sha256":"\xff","version":{}}', b'{"sha256":"a","version":' + b"[" * 100_000, b"", b"\0"])
+def test_a_version_file_that_holds_anything_else_is_passed_over_too(tmp_path: Path, content: bytes) -> None:
+    async def test() -> None:
+        async with on_disk(tmp_path / "state", "a") as history:
+            for text in ("1", "2"):
+                await history.record(contents(a=text), policy(text), 0)
+            max((tmp_path / "state" / "versions").iterdir()).write_bytes(content)
+            await history.record(contents(a="3"), policy("3"), 0)
+            assert history.error is None
+        max((tmp_path / "state" / "versions").iterdir()).write_bytes(content)
+        async with started(tmp_path / "state", "a") as made:
+            assert await made.activator.restore()
+            assert made.deciding == "a=1"
+
+    run(test())
+
+
+def test_a_directory_whose_name_has_a_nul_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="null byte"):
+        VersionStore.open(tmp_path / "a\0b", KEPT)
 
 
 def test_no_version_is_restored_where_none_can_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

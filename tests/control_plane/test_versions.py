@@ -149,6 +149,8 @@ def test_changes_are_not_taken_from_a_web_page(scene: Scene) -> None:
     assert scene.post(path, Host="attacker.example")[0] == 403
     assert scene.post(path, b"{")[0] == 400
     assert scene.post(path, b'{"version": 7}')[0] == 400
+    assert scene.post(path, b'{"version": "\xff"}')[0] == 400
+    assert scene.post(path, b"[" * 1_000)[0] == 400
     assert scene.post(path, b'{"versoin": "x"}')[0] == 400
     assert scene.authz.get(path)[0] == 405
     assert scene.authz.revision() == "v3"

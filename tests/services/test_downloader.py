@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -657,5 +658,15 @@ def test_a_source_that_cannot_hold_a_request_is_asked_at_the_pace_of_polls() -> 
             downloader.adopt(Activated("r"), sha256(ARCHIVE).hexdigest())
             assert await downloader.refresh() >= 60
             assert await downloader.refresh() >= 60
+
+    run(test())
+
+
+def test_what_would_have_to_be_waited_for_is_no_bundle(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+
+    async def test() -> None:
+        with pytest.raises(ServiceError, match="not a regular file"):
+            await FileSource(tmp_path / "fifo").fetch("", None)
 
     run(test())

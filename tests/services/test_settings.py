@@ -119,6 +119,7 @@ def test_a_console_alone_needs_no_service() -> None:
         ("bundles: {b: {}}", "field `bundles.b`: there is no service to download from"),
         (SERVICE + "bundles: {b: {service: other}}", "field `bundles.b.service`: there is no service `other`"),
         (SERVICE + "bundles: {b: {resource: 'file://b.tar.gz'}}", "field `bundles.b.resource`: `file://b.tar.gz` is not an absolute path"),
+        (SERVICE + 'bundles: {b: {resource: "file:///a\\0b"}}', "is not an absolute path"),
         (SERVICE + "bundles: {'a/../b': {}}", "field `bundles`: `a/../b` cannot be the name of a bundle"),
         (SERVICE + 'bundles: {"a\\tb": {}}', "cannot be the name of a bundle"),
         (SERVICE + "bundles: {b: {polling: {min_delay_seconds: 1}}}", "go together"),
