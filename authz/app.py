@@ -26,7 +26,6 @@ from authz.errors import ErrorCode
 from authz.pdp import RehearsalReport, Snapshot, verdict
 from authz.refresh.compilers import Compilers
 from authz.refresh.directories import DirectoryPolicies, DirectorySettings
-from authz.refresh.files import printable
 from authz.refresh.messages import Compiled, Failed
 from authz.refresh.refresher import Approve, Decide
 from authz.server import Address, parse_address
@@ -36,6 +35,7 @@ from authz.server.signals import Signals
 from authz.server.view import Deciding, ProcessView
 from authz.services.resolution import resolve
 from authz.telemetry.counters import ActivationCounters
+from authz.telemetry.documents import printable
 from authz.telemetry.logs import LogWriter, configure_logs, log
 from authz.telemetry.stats import Counts, Stats
 from authz.workers.pool import Pool

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authz.regular_files import open_regular
+from authz.regular_files import open_regular, stat_regular
 
 
 def test_a_file_is_opened_also_behind_a_link(tmp_path: Path) -> None:
@@ -28,4 +28,6 @@ def test_anything_else_is_an_error_at_once(tmp_path: Path, name: str, message: s
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match=message):
         open_regular(tmp_path / name)
+    with pytest.raises(OSError, match=message):
+        stat_regular(tmp_path / name)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -13,9 +13,10 @@ import click
 
 from authz.bundle.directory import MODULE_SUFFIX, SourceError
 from authz.cli.group import EXIT_INPUT, report
-from authz.refresh.files import MAX_FILE_BYTES, printable, read_file
+from authz.refresh.files import MAX_FILE_BYTES, read_file
 from authz.rego.errors import CompileError
 from authz.rego.formatting import Target, format_source
+from authz.telemetry.documents import printable
 
 EXIT_FORMAT: Final = 2
 """A file does not parse, or `--fail` found one that is not laid out: OPA's code."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeAlias
 
 from authz.rego.pending import TlsOptions
-from authz.regular_files import open_regular
+from authz.regular_files import stat_regular
 
 Stamp: TypeAlias = tuple[int, int, int]
 """What tells one state of a file from the next."""
@@ -22,8 +22,7 @@ class TlsFileError(Exception):
 def stamp(path: str) -> Stamp:
     """Return a file's stamp. Raises TlsFileError if it cannot be read, also for what would have to be waited for."""
     try:
-        with open_regular(path) as file:
-            found = os.fstat(file.fileno())
+        found = stat_regular(path)
     except OSError as error:
         raise _unreadable(path, error) from None
     return found.st_ino, found.st_mtime_ns, found.st_size

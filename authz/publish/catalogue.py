@@ -14,7 +14,7 @@ from authz.publish.keeper import Keeper
 from authz.publish.packer import Packer
 from authz.publish.scan import Scan, scan
 from authz.publish.shelf import Shelf
-from authz.refresh.files import printable
+from authz.telemetry.documents import printable
 from authz.telemetry.logs import log
 from authz.watcher import Watcher
 

@@ -14,8 +14,8 @@ from authz.errors import AuthzError
 from authz.publish.packer import Version
 from authz.publish.scan import Origin
 from authz.publish.shelf import Shelf
-from authz.refresh.files import printable
 from authz.services.downloader import wait_for
+from authz.telemetry.documents import printable
 from authz.telemetry.logs import log
 
 logger = logging.getLogger(__name__)

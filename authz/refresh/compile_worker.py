@@ -25,7 +25,7 @@ from authz.bundle.sources import combine
 from authz.errors import ErrorCode
 from authz.refresh.bundle_archives import RefusedError, read_bundles
 from authz.refresh.evaluation import evaluate, findings
-from authz.refresh.files import fingerprint, printable
+from authz.refresh.files import fingerprint
 from authz.refresh.messages import (
     Bundles,
     Compiled,
@@ -41,6 +41,7 @@ from authz.refresh.messages import (
 )  # fmt: skip
 from authz.refresh.settling import settled
 from authz.refresh.sources import read_source
+from authz.telemetry.documents import printable
 
 OOM_SCORE: Final = "800"
 """Where memory is short, the kernel ends the compile (a failed attempt) and not the service beside it."""

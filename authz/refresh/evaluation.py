@@ -15,9 +15,9 @@ from authz import rego
 from authz.bundle.bundle import Bundle
 from authz.errors import ErrorCode
 from authz.refresh.bundle_archives import RefusedError, read_bundles
-from authz.refresh.files import printable
 from authz.refresh.messages import Evaluated, EvaluateRequest, EvaluateResponse, Failed
 from authz.rego.errors import CompileError, EvalError
+from authz.telemetry.documents import printable
 
 _NAME: Final = "discovery"
 

@@ -15,6 +15,7 @@ from authz.bundle.directory import MODULE_SUFFIX, TEST_SUFFIX, SourceError, Sour
 from authz.bundle.manifest import MANIFEST_NAME
 from authz.bundle.signatures import SIGNATURES_NAME
 from authz.regular_files import open_regular
+from authz.telemetry.documents import printable
 
 Fingerprint: TypeAlias = tuple[tuple[str, ...] | tuple[str, int, int, int, int], ...]
 
@@ -96,11 +97,6 @@ def _check_name(location: Path) -> None:
         str(location).encode()
     except UnicodeEncodeError as error:
         raise SourceError(f"{printable(location)}: the name is not valid UTF-8") from error
-
-
-def printable(text: object) -> str:
-    """Return a text that can be encoded: what is not UTF-8 in a file name is shown as an escape."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _path_of_single(file: Path) -> PurePosixPath:

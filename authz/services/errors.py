@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from authz.errors import AuthzError
+from authz.telemetry.documents import printable
 
 
 class Failure(StrEnum):
@@ -40,7 +41,7 @@ class ServiceError(AuthzError):
     def __init__(
         self, failure: Failure, message: str, *, http_code: int | None = None, retry_after_s: float | None = None, help: str | None = None
     ) -> None:
-        super().__init__(message.encode("utf-8", "backslashreplace").decode(), help=help)
+        super().__init__(printable(message), help=help)
         self.failure = failure
         self.http_code = http_code
         self.retry_after_s = retry_after_s

@@ -106,6 +106,6 @@ def file_stamps(paths: Sequence[Path]) -> Hashable:
 def _file_stamp(path: Path) -> Hashable:
     try:
         found = path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        return str(error)
+    except OSError as error:
+        return error.errno
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,4 +1,4 @@
-"""JSON for people and machines beside us, whatever strings are in it. Knows no document."""
+"""Texts and JSON for people and machines beside us, whatever strings are in them. Knows no document."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def json_bytes(document: Any, default: Callable[[Any], Any] | None = None) -> by
         return orjson.dumps(document, default=default)
     except TypeError:
         return json.dumps(document, default=default, separators=(",", ":")).encode()
+
+
+def printable(text: object) -> str:
+    """Return a text that can be encoded: what is not UTF-8 (in a file's name, in what a server says) is shown as an escape."""
+    return str(text).encode("utf-8", "backslashreplace").decode()

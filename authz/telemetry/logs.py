@@ -18,7 +18,7 @@ from typing import Final, Literal, TextIO, TypeAlias
 
 import orjson
 
-from authz.telemetry.documents import json_bytes
+from authz.telemetry.documents import json_bytes, printable
 
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warn", "error"]
@@ -89,7 +89,7 @@ class TextFormatter(logging.Formatter):
 
 def _utf8(value: Field) -> Field:
     """Return a value that can be written: a lone surrogate (a file name's odd byte, a JSON escape) must not cost the line."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return printable(value) if isinstance(value, str) else value
 
 
 def _timestamp(record: logging.LogRecord) -> str:
