@@ -15,17 +15,14 @@ from typing import Final, TypeAlias
 
 from authz.control_plane.candidates import Candidates, Chosen
 from authz.control_plane.compiling import Wanted
-from authz.control_plane.contents import Parts, id_of, received
+from authz.control_plane.contents import Parts, activated, id_of, received
 from authz.control_plane.history import Held, History
 from authz.errors import AuthzError, ErrorCode
-from authz.refresh.messages import Compiled, CompileResponse, Failed, ReadBundle, Unchanged
+from authz.refresh.messages import Compiled, CompileResponse, Failed
 from authz.refresh.refresher import Decide
-from authz.services.downloads import COMPILE, LOAD, Activated, Download, Outcome, Rejected
+from authz.services.downloads import Activated, Download, Outcome, Rejected
 from authz.telemetry.counters import ACTIVATED, UNCHANGED, ActivationCounters
 from authz.telemetry.logs import log
-
-MAX_DELTAS: Final = 32
-"""Deltas on top of a snapshot, after which a snapshot is wanted: each is read again at every activation."""
 
 PINNED: Final = "pinned"
 """The code of what is not activated because an operator has pinned a version."""
@@ -196,16 +193,12 @@ class Activator:
             self._counters.count(response.code)
             return response
         read = {each.name: each for each in response.bundles}
+        compile_ns = response.compile_ns if isinstance(response, Compiled) else 0
         for name, candidate in candidates.items():
-            activated = Activated(
-                read[name].revision,
-                "delta" if read[name].is_delta else "snapshot",
-                len(self.active[name].archives) > MAX_DELTAS,
-                _stages_ns(response, read[name]),
-            )
+            outcome = activated(self.active[name], read[name], compile_ns)
             if not candidate.is_waited_for:
-                self._adopt(self.active[name], activated)
-            self._candidates.accept(candidate, activated)
+                self._adopt(self.active[name], outcome)
+            self._candidates.accept(candidate, outcome)
         return None
 
     async def _activated(self, contents: Mapping[str, Parts]) -> CompileResponse:
@@ -381,9 +374,3 @@ class Activator:
         for parts in self.active.values():
             self._adopt(parts, Activated(parts.revision))
         return compiled
-
-
-def _stages_ns(response: Compiled | Unchanged, read: ReadBundle) -> dict[str, int]:
-    """Return what the stages took that led to a bundle's activation; the compile is of all bundles together."""
-    stages_ns = {LOAD: read.read_ns}
-    return {**stages_ns, COMPILE: response.compile_ns} if isinstance(response, Compiled) else stages_ns

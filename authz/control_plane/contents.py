@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from authz.refresh.messages import ReadBundle
 from authz.refresh.version_store import StoredBundle, version_id
-from authz.services.downloads import Download
+from authz.services.downloads import COMPILE, LOAD, Activated, Download
+
+MAX_DELTAS: Final = 32
+"""Deltas on top of a snapshot, after which a snapshot is wanted: each is read again at every activation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,12 @@ def received(base: Parts | None, download: Download) -> Parts:
     if base is not None and (download.base_etag, download.origin) == (base.etag, base.origin):
         return base.followed_by(archive, download.etag)
     return Parts(download.name, (archive,), download.etag, origin=download.origin)
+
+
+def activated(parts: Parts, read: ReadBundle, compile_ns: int = 0) -> Activated:
+    """Return what is said of a bundle that decides now. The compile is of all bundles together; 0 if there was none."""
+    stages_ns = {LOAD: read.read_ns} | ({COMPILE: compile_ns} if compile_ns else {})
+    return Activated(read.revision, "delta" if read.is_delta else "snapshot", len(parts.archives) > MAX_DELTAS, stages_ns)
 
 
 def id_of(contents: Mapping[str, Parts]) -> str:

@@ -10,15 +10,14 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import time_ns
 from typing import Final, TypeAlias
 
 from authz.bundle.json_text import parse_json
-from authz.control_plane.activator import MAX_DELTAS
 from authz.control_plane.boot import Boot
 from authz.control_plane.compiling import BundleCompiler, Wanted
-from authz.control_plane.contents import Parts, received
+from authz.control_plane.contents import Parts, activated, received
 from authz.control_plane.discovery_store import DiscoveryStore
 from authz.control_plane.downloads import begun, ended, source_of
 from authz.control_plane.mending import NOT_MENDED, mend_when_due
@@ -33,7 +32,7 @@ from authz.services.client import ServiceClient
 from authz.services.conversion import SettingsError
 from authz.services.discovery import Discovered, discover
 from authz.services.downloader import DISCOVERY, Downloader
-from authz.services.downloads import LOAD, Activated, BundleState, BundleType, Download, Outcome, Rejected
+from authz.services.downloads import Activated, BundleState, Download, Outcome, Rejected
 from authz.services.resolution import ControlPlane, DownloadSettings
 from authz.services.substitution import substitute_all
 from authz.telemetry.logs import log
@@ -47,16 +46,13 @@ Follow: TypeAlias = Callable[[ControlPlane], Awaitable[None]]
 """Do what a configuration says from now on."""
 
 
+@dataclass(frozen=True, slots=True)
 class _Found:
-    """A discovery bundle that was evaluated: its parts as they were read, and the configuration."""
+    """A discovery bundle that was evaluated: its parts as they were read, what it turned out to be, and the configuration."""
 
-    __slots__ = ("discovered", "parts", "read_ns", "type")
-
-    def __init__(self, parts: Parts, read: ReadBundle, discovered: Discovered) -> None:
-        self.parts = parts.as_read(read)
-        self.type: BundleType = "delta" if read.is_delta else "snapshot"
-        self.read_ns = read.read_ns
-        self.discovered = discovered
+    parts: Parts
+    read: ReadBundle
+    discovered: Discovered
 
 
 class Discovery:
@@ -151,7 +147,7 @@ class Discovery:
             log(logger, "info", "the boot configuration overrides discovery", overridden=", ".join(found.discovered.overridden))
         if self._disk is not None:
             await self._disk.save(found.parts)
-        return Activated(found.parts.revision, found.type, len(found.parts.archives) > MAX_DELTAS, {LOAD: found.read_ns})
+        return activated(found.parts, found.read)
 
     async def _evaluated(self, parts: Parts) -> _Found | Failed:
         """Return the configuration that a discovery bundle holds."""
@@ -169,7 +165,7 @@ class Discovery:
             return Failed(error.code, error.message, error.help, is_final=True)
         if not discovered.plane.bundles:  # OPA would forget its policy
             return Failed(ErrorCode.CONFIG, "the discovered configuration has no bundles", "add `bundles` to it", is_final=True)
-        return _Found(parts, answer.bundle, discovered)
+        return _Found(parts.as_read(answer.bundle), answer.bundle, discovered)
 
     def _on_state(self, state: BundleState) -> None:
         self._error = error_of(state, self._error, time_ns())

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from authz.control_plane.activator import MAX_DELTAS, VersionError
+from authz.control_plane.activator import VersionError
+from authz.control_plane.contents import MAX_DELTAS
 from authz.errors import ErrorCode
 from authz.refresh.messages import Failed
 from authz.services.downloads import Activated, Outcome, Rejected
